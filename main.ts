@@ -1,0 +1,108 @@
+/** The composition root: settings, ports, routes, the listening line, the stop. */
+
+import { WebSocketConduit } from "./src/conduit/websocket_conduit.ts";
+import { gracefulStop } from "./src/graceful_stop.ts";
+import { describeError, JsonLog } from "./src/observe/json_log.ts";
+import { echo } from "./src/service/echo.ts";
+import { SessionRegistry } from "./src/session/session_registry.ts";
+import { describeLimits, isLoopback, readSettings } from "./src/settings.ts";
+import { openKvSessionStore } from "./src/storage/kv_session_store.ts";
+import { systemClock } from "./src/system/clock.ts";
+import { publicId, systemRandom } from "./src/system/random.ts";
+import { app } from "./routes/app.ts";
+import { pages } from "./routes/pages.ts";
+
+/** What `sysexits.h` calls a wrong configuration. */
+const EXIT_CONFIG = 78;
+
+const read = readSettings(Deno.env.toObject());
+if (!read.ok) {
+  console.error(read.message);
+  Deno.exit(EXIT_CONFIG);
+}
+const { settings } = read;
+const clock = systemClock;
+const random = systemRandom;
+const encoder = new TextEncoder();
+const log = new JsonLog({
+  level: settings.logLevel,
+  clock,
+  write: (line) => void Deno.stderr.writeSync(encoder.encode(line)),
+});
+for (const warning of read.warnings) log.warn("setting_unknown", { warning });
+
+// A last resort: whatever gets here is a defect, but not a reason to drop everybody's sessions.
+let escaped = 0;
+for (const kind of ["error", "unhandledrejection"] as const) {
+  globalThis.addEventListener(kind, (event) => {
+    event.preventDefault();
+    const thrown = event instanceof PromiseRejectionEvent ? event.reason : (event as ErrorEvent).error;
+    log.error("escaped_error", { kind, count: ++escaped, error: describeError(thrown) });
+  });
+}
+
+const store = await openKvSessionStore(settings.kv, { clock }).catch((error) => {
+  console.error(`HOLDFAST_KV: the store cannot be opened: ${error instanceof Error ? error.message : error}`);
+  Deno.exit(1);
+});
+const boot = publicId(random);
+const node = Deno.env.get("FLY_MACHINE_ID") ?? boot;
+const registry = new SessionRegistry({ store, clock, random, log, settings, services: [echo], node, boot });
+
+const conduits = {
+  clock,
+  log,
+  frameBytes: settings.limits.frameBytes,
+  // A replay is at most a window, and must not look like a slow consumer.
+  bufferedBytes: 4 * Math.max(settings.limits.frameBytes, settings.limits.windowBytes),
+  accept: registry.accept.bind(registry),
+};
+const routes = app({
+  connect: {
+    upgrade: (request, options) => Deno.upgradeWebSocket(request, options),
+    origin: { loopback: isLoopback(settings.host), allowed: settings.allowedOrigins },
+    onSocket: (socket, subprotocol) => void new WebSocketConduit(socket, subprotocol, conduits),
+  },
+  health: { store, clock, log, draining: () => registry.draining },
+  pages: pages(),
+  log,
+});
+
+const server = serve();
+
+function serve(): Deno.HttpServer {
+  const { host: hostname, port } = settings;
+  const onListen = (address: Deno.NetAddr) => {
+    log.info("started", { node, boot, limits: describeLimits(settings.limits) });
+    const host = address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
+    console.log(`holdfast listening on http://${host}:${address.port}`);
+  };
+  try {
+    return Deno.serve({ port, hostname, onListen }, (request) => routes.fetch(request));
+  } catch (error) {
+    console.error(`PORT=${port}, HOLDFAST_HOST=${hostname}: cannot listen: ${describeError(error)}`);
+    store.close();
+    Deno.exit(1);
+  }
+}
+
+let stopping = false;
+const stop = async (signal: "SIGINT" | "SIGTERM") => {
+  if (stopping) Deno.exit(signal === "SIGINT" ? 130 : 143);
+  stopping = true;
+  log.info("stopping", { signal });
+  // Platforms follow with SIGKILL, some after 5 s.
+  await gracefulStop(
+    [
+      { name: "drain", run: () => registry.drain(), within: 3_000 },
+      { name: "server", run: () => server.shutdown(), within: 500 },
+      { name: "store", run: () => store.close(), within: 250 },
+    ],
+    clock,
+    log,
+  );
+  Deno.exit(0);
+};
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.addSignalListener(signal, () => void stop(signal));
+}

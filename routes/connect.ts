@@ -1,0 +1,102 @@
+/** `GET /v1/connect`: where a WebSocket becomes a conduit (`frame.route`, `frame.origin`). */
+
+import { Hono } from "hono";
+import type { Subprotocol } from "../src/protocol/codec.ts";
+import { chooseSubprotocol } from "../src/protocol/codecs.ts";
+import { type OriginPolicy, refuseOrigin } from "./origin.ts";
+import { problem } from "./problem.ts";
+
+/** The platform's upgrade, so that routes are tested without a port. */
+export type Upgrade = (
+  request: Request,
+  options: { readonly idleTimeout: number },
+) => { readonly socket: WebSocket; readonly response: Response };
+
+/** What the route needs. */
+export interface ConnectOptions {
+  readonly upgrade: Upgrade;
+  readonly origin: OriginPolicy;
+  /** Takes over a socket that was just upgraded. */
+  readonly onSocket: (socket: WebSocket, subprotocol: Subprotocol) => void;
+}
+
+/**
+ * The platform's own WebSocket pings are off: the protocol's keepalive detaches without ending the session, and a timer
+ * for each socket, set again with each frame, would be paid for twice.
+ */
+const PLATFORM_IDLE_TIMEOUT = 0;
+
+/**
+ * The route. A draining server still upgrades: it refuses in-band, where the client learns what to do.
+ *
+ * It must be mounted before any middleware that touches responses: the platform recognises its 101 by identity.
+ */
+export function connect(options: ConnectOptions): Hono {
+  return new Hono()
+    .get("/v1/connect", (context) => answer(context.req.raw, options))
+    .all("/v1/connect", () =>
+      problem({
+        status: 405,
+        name: "method-not-allowed",
+        title: "Method not allowed",
+        detail: "/v1/connect takes GET with a WebSocket upgrade",
+        headers: { allow: "GET" },
+      }));
+}
+
+function answer(request: Request, options: ConnectOptions): Response {
+  const { headers } = request;
+  if (!isWebSocketUpgrade(headers.get("upgrade"))) {
+    return problem({
+      status: 426,
+      name: "upgrade-required",
+      title: "Upgrade required",
+      detail: "/v1/connect speaks WebSocket: send Connection: Upgrade and Upgrade: websocket",
+      rule: "frame.route",
+      headers: { upgrade: "websocket", connection: "Upgrade" },
+    });
+  }
+  const refused = refuseOrigin(headers.get("origin"), headers.get("host"), options.origin);
+  if (refused !== undefined) {
+    return problem({
+      status: 403,
+      name: "origin-refused",
+      title: "Origin refused",
+      detail: refused,
+      rule: "frame.origin",
+    });
+  }
+  const offered = headers.get("sec-websocket-protocol");
+  const subprotocol = chooseSubprotocol(offered);
+  if (subprotocol === null) {
+    return problem({
+      status: 400,
+      name: "unknown-subprotocol",
+      title: "Unknown subprotocol",
+      detail: "offer holdfast.v1.msgpack or holdfast.v1.json in Sec-WebSocket-Protocol, or none for JSON",
+      rule: "frame.route",
+    });
+  }
+  let upgraded;
+  try {
+    upgraded = options.upgrade(request, { idleTimeout: PLATFORM_IDLE_TIMEOUT });
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return problem({
+      status: 400,
+      name: "malformed-upgrade",
+      title: "Malformed upgrade",
+      detail: "the request lacks Connection: Upgrade, Sec-WebSocket-Key or Sec-WebSocket-Version: 13",
+      rule: "frame.route",
+    });
+  }
+  // The platform takes only the list separator ", "; so the answer is set here and not by it.
+  if (offered !== null) upgraded.response.headers.set("Sec-WebSocket-Protocol", subprotocol);
+  options.onSocket(upgraded.socket, subprotocol);
+  return upgraded.response;
+}
+
+/** The header is a list of protocols, and their names have no case (RFC 9110, 7.8). */
+function isWebSocketUpgrade(header: string | null): boolean {
+  return (header ?? "").split(",").some((protocol) => protocol.trim().toLowerCase() === "websocket");
+}

@@ -1,0 +1,81 @@
+/**
+ * What the page knows about its numbered messages, from their numbers alone.
+ *
+ * Messages are numbered 1, 2, 3, …; each must come back once and in order. Nothing here trusts the SDK or the server: a
+ * number that is skipped counts as lost as soon as a later one arrives, one that comes again counts as doubled, and one
+ * that comes after a later one counts as out of order (and is then no longer lost).
+ */
+
+/** Numbers that did not come although a later one did: `first … last`. */
+export interface Gap {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** The tally; plain JSON, so that it survives a reload as it is. */
+export interface Tally {
+  /** The highest number handed to the session. */
+  sent: number;
+  /** The highest number that came back. */
+  highest: number;
+  /** Numbers that came back, each counted once. */
+  echoed: number;
+  doubled: number;
+  outOfOrder: number;
+  /** Echoes of something that was never sent. */
+  unknown: number;
+  /** Ascending, never touching one another. */
+  gaps: Gap[];
+}
+
+/** A tally before its first message. */
+export function newTally(): Tally {
+  return { sent: 0, highest: 0, echoed: 0, doubled: 0, outOfOrder: 0, unknown: 0, gaps: [] };
+}
+
+/** Counts one more message as sent. @returns Its number. */
+export function tallySent(tally: Tally): number {
+  return ++tally.sent;
+}
+
+/** Counts what came back. @param number The number it carries; anything else than one that was sent is `unknown`. */
+export function tallyEcho(tally: Tally, number: unknown): void {
+  if (typeof number !== "number" || !Number.isSafeInteger(number) || number < 1 || number > tally.sent) {
+    tally.unknown++;
+    return;
+  }
+  if (number > tally.highest) {
+    if (number > tally.highest + 1) tally.gaps.push({ first: tally.highest + 1, last: number - 1 });
+    tally.highest = number;
+    tally.echoed++;
+    return;
+  }
+  if (fillGap(tally, number)) {
+    tally.outOfOrder++;
+    tally.echoed++;
+  } else tally.doubled++;
+}
+
+/** How many numbers are proven to be lost: a later one came back and they did not. */
+export function lost(tally: Tally): number {
+  return tally.gaps.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+}
+
+/** How many messages are still on their way. */
+export function inFlight(tally: Tally): number {
+  return tally.sent - tally.highest;
+}
+
+/** Whether every message that came back did so exactly once and in order. */
+export function isFlawless(tally: Tally): boolean {
+  return tally.gaps.length === 0 && tally.doubled === 0 && tally.outOfOrder === 0 && tally.unknown === 0;
+}
+
+function fillGap(tally: Tally, number: number): boolean {
+  const index = tally.gaps.findIndex(({ first, last }) => first <= number && number <= last);
+  const gap = tally.gaps[index];
+  if (gap === undefined) return false;
+  const rest = [{ first: gap.first, last: number - 1 }, { first: number + 1, last: gap.last }];
+  tally.gaps.splice(index, 1, ...rest.filter(({ first, last }) => first <= last));
+  return true;
+}

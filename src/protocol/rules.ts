@@ -1,0 +1,31 @@
+/**
+ * The ids of the rules that a peer can break. `docs/protocol.md` holds their text; `close.detail` names them.
+ */
+export type RuleId =
+  | "frame.batch"
+  | "frame.body"
+  | "frame.cost"
+  | "frame.header"
+  | "frame.ids"
+  | "frame.unknown"
+  | "handshake.first"
+  | "handshake.challenge"
+  | "delivery.ack"
+  | "delivery.bounded"
+  | "delivery.gap"
+  | "delivery.window"
+  | "connection.early"
+  | "connection.open"
+  | "call.limit"
+  | "channel.credit";
+
+/** What a peer did wrong: the rule it broke and, for a person, how. A value, never thrown. */
+export interface Violation {
+  readonly rule: RuleId;
+  readonly detail: string;
+}
+
+/** Builds a {@link Violation}. */
+export function violation(rule: RuleId, detail: string): Violation {
+  return { rule, detail };
+}

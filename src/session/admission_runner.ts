@@ -1,0 +1,209 @@
+/**
+ * Decides handshakes with what memory and the store hold: creates, resumes, takes over.
+ *
+ * What memory knows never refuses a durable session: it may have moved on elsewhere, so the store decides
+ * (`resume.refused`).
+ */
+
+import { CHALLENGE_MEMORY_MS } from "../protocol/limits.ts";
+import type { Durability, RequestedSettings, Start } from "../protocol/messages.ts";
+import { challengeKey, isSessionId, sessionKey } from "../storage/keys.ts";
+import { loadSession } from "../storage/session_load.ts";
+import { decodeChallenge, encodeIdentity, type Tombstone } from "../storage/session_record.ts";
+import type { Version } from "../storage/session_store.ts";
+import { newStoredSession } from "../storage/session_write.ts";
+import { hashOf } from "../system/hash.ts";
+import { KeyedLock } from "../system/keyed_lock.ts";
+import { publicId, secret } from "../system/random.ts";
+import * as judge from "./admission_state.ts";
+import type { Link } from "./link.ts";
+import { detachedSince } from "./node_directory.ts";
+import { newSession, type SessionSettings, type SessionState } from "./session_model.ts";
+import type { SessionRegistry } from "./session_registry.ts";
+import type { SessionRunner } from "./session_runner.ts";
+
+/** A session that another node writes to all the time makes us read again; not for ever. */
+const MOST_DECISIONS = 8;
+
+/** Who owns sessions where nobody is authenticated: the session itself, so the name says nothing. */
+const ANONYMOUS = "";
+
+type Found = SessionRunner | "moved" | "unknown" | { readonly tombstone: Tombstone };
+
+export class Admission {
+  readonly #registry: SessionRegistry;
+  readonly #lock = new KeyedLock();
+  /** Challenges of ephemeral sessions, oldest first. */
+  readonly #challenges = new Map<string, { readonly session: string; readonly until: number }>();
+
+  constructor(registry: SessionRegistry) {
+    this.#registry = registry;
+  }
+
+  /** Runs `work` alone among all that decide about one session (or challenge) on this node. */
+  alone<T>(key: string, work: () => Promise<T>): Promise<T> {
+    return this.#lock.run(key, work);
+  }
+
+  /** Decides one handshake and answers the link. Rejects only for what nobody foresaw, the store's failures included. */
+  async decide(link: Link, start: Start): Promise<void> {
+    const { options, draining } = this.#registry;
+    const refusal = judge.judgeStart(start, options.limits) ?? (draining ? judge.DRAINING : null);
+    if (refusal !== null) return link.refuse(refusal);
+    const { resume } = start;
+    if (resume === undefined) {
+      const challenge = hashOf(ANONYMOUS, start.challenge);
+      return await this.alone(challenge, () => this.#create(link, start, challenge));
+    }
+    if (!isSessionId(resume.session)) return link.refuse(judge.UNKNOWN_SESSION);
+    const claim: judge.ResumeClaim = {
+      token: hashOf(resume.token),
+      counters: resume,
+      settings: start.settings,
+    };
+    await this.alone(resume.session, () => this.#resume(link, start, resume.session, claim));
+  }
+
+  /** A new session, or the one that the identical `start` created before (`handshake.challenge`). */
+  async #create(link: Link, start: Start, challenge: string): Promise<void> {
+    const { options: { store }, clock } = this.#registry;
+    const known = this.#challenges.get(challenge);
+    if (known !== undefined && known.until > clock.now()) {
+      return await this.alone(known.session, () => this.#repeat(link, start, known.session));
+    }
+    if (start.settings?.durability === "ephemeral") {
+      return await this.#createEphemeral(link, start, challenge);
+    }
+    let challengeVersion: Version | null = null;
+    for (let decision = 0; decision < MOST_DECISIONS && link.open; decision++) {
+      const state = this.#newSession(start, challenge);
+      const runner = this.#registry.keep(state, newStoredSession(encodeIdentity(state), challengeVersion));
+      if (await this.#attach(link, start, runner, false)) return;
+      const [row] = await store.get([challengeKey(challenge)]);
+      if (row === null || row === undefined) continue;
+      const { session, at } = decodeChallenge(row.value);
+      if (at + CHALLENGE_MEMORY_MS > clock.now()) {
+        return await this.alone(session, () => this.#repeat(link, start, session));
+      }
+      challengeVersion = row.version;
+    }
+    link.refuse(judge.UNAVAILABLE);
+  }
+
+  async #createEphemeral(link: Link, start: Start, challenge: string): Promise<void> {
+    const now = this.#registry.clock.now();
+    for (const [key, { until }] of this.#challenges) {
+      if (until > now) break;
+      this.#challenges.delete(key);
+    }
+    const state = this.#newSession(start, challenge);
+    this.#challenges.delete(challenge);
+    this.#challenges.set(challenge, { session: state.id, until: state.provisionalUntil });
+    await this.#attach(link, start, this.#registry.keep(state, null), false);
+  }
+
+  async #repeat(link: Link, start: Start, session: string): Promise<void> {
+    for (let decision = 0; decision < MOST_DECISIONS && link.open; decision++) {
+      const found = await this.#find(session);
+      if (found === "moved") continue;
+      if (found === "unknown" || "tombstone" in found) return link.refuse(judge.CHALLENGE_USED);
+      const refusal = judge.judgeRepeat(found.state, start, this.#registry.clock.now());
+      if (refusal !== null) return link.refuse(refusal);
+      if (await this.#attach(link, start, found, false)) return;
+    }
+    link.refuse(judge.UNAVAILABLE);
+  }
+
+  async #resume(link: Link, start: Start, session: string, claim: judge.ResumeClaim): Promise<void> {
+    const { clock, ended } = this.#registry;
+    for (let decision = 0; decision < MOST_DECISIONS && link.open; decision++) {
+      const remembered = this.#registry.find(session);
+      if (remembered !== undefined && judge.judgeResume(remembered.state, claim, clock.now()) === null) {
+        if (await this.#attach(link, start, remembered, true)) return;
+        continue;
+      }
+      const found = await this.#find(session);
+      if (found === "moved") continue;
+      if (found === "unknown") return link.refuse(ended.judge(session, claim.token) ?? judge.UNKNOWN_SESSION);
+      if ("tombstone" in found) {
+        return this.#refuseResume(link, session, judge.judgeTombstone(found.tombstone, claim.token), null);
+      }
+      const refusal = judge.judgeResume(found.state, claim, clock.now());
+      if (refusal !== null) return this.#refuseResume(link, session, refusal, found);
+      if (await this.#attach(link, start, found, true)) return;
+    }
+    link.refuse(judge.UNAVAILABLE);
+  }
+
+  /**
+   * The session as the store has it now: this node's own memory if that is what the store holds, otherwise one just read,
+   * which nobody has claimed.
+   */
+  async #find(session: string): Promise<Found> {
+    const { options: { store }, clock } = this.#registry;
+    const remembered = this.#registry.find(session);
+    if (remembered !== undefined) {
+      await remembered.whenCommitted();
+      if (remembered.live && remembered.version === null) return remembered;
+      const [core] = await store.get([sessionKey(session)]);
+      if (remembered.live && core?.version === remembered.version) return remembered;
+      // It has committed since, or another node has: only a commit of its own can tell.
+      await remembered.confirmOwnership();
+      return remembered.live ? remembered : "moved";
+    }
+    const loaded = await loadSession(store, session);
+    if (loaded.kind === "tombstone") return { tombstone: loaded.tombstone };
+    if (loaded.kind !== "session") return loaded.kind;
+    const { state, stored, owner } = loaded;
+    if (owner !== null) state.detachedAt = await detachedSince(store, owner, clock.now());
+    return this.#registry.restore(state, stored);
+  }
+
+  /** True if the conduit is attached, or its attach was committed and it is gone already; false: decide afresh. */
+  async #attach(link: Link, start: Start, runner: SessionRunner, resumed: boolean): Promise<boolean> {
+    const token = secret(this.#registry.options.random);
+    const { received, sent } = start.resume ?? { received: 0, sent: 0 };
+    this.#registry.adopt(runner);
+    const outcome = await runner.attach({
+      link,
+      challenge: start.challenge,
+      token,
+      hash: hashOf(token),
+      peer: { received, sent },
+      resumed,
+    });
+    return outcome === "attached";
+  }
+
+  #refuseResume(link: Link, session: string, refusal: judge.Refusal, found: SessionRunner | null): void {
+    link.refuse(refusal);
+    if (refusal.reason !== "stale-token") return;
+    this.#registry.log.warn("suspected-token-theft", { session, conduit: link.id });
+    if (found === null || this.#registry.options.tokenReuse === "keep") return;
+    this.#registry.adopt(found);
+    found.end("token-reuse", "a token that was replaced was presented (resume.rotate)");
+  }
+
+  #newSession(start: Start, challenge: string): SessionState {
+    const { options, clock } = this.#registry;
+    const createdAt = clock.now();
+    return newSession({
+      id: publicId(options.random),
+      principal: ANONYMOUS,
+      createdAt,
+      challenge,
+      provisionalUntil: createdAt + CHALLENGE_MEMORY_MS,
+      settings: this.#settings(start.settings ?? {}),
+    });
+  }
+
+  #settings(requested: RequestedSettings): SessionSettings {
+    const { limits, resumeWindow, idleTimeout, keepalive } = this.#registry.options;
+    const durability: Durability = requested.durability ?? "durable";
+    const clientWindow = {
+      messages: requested.windowMessages ?? limits.windowMessages,
+      bytes: requested.windowBytes ?? limits.windowBytes,
+    };
+    return { durability, limits, clientWindow, resumeWindow, idleTimeout, keepalive };
+  }
+}

@@ -1,0 +1,98 @@
+/** The part of the session machine that numbers what leaves and ends what must end. */
+
+import type { SessionPayload } from "../protocol/messages.ts";
+import { closeCode, type Reason } from "../protocol/reasons.ts";
+import { type Violation, violation } from "../protocol/rules.ts";
+import { enqueue } from "./delivery_state.ts";
+import type { SessionEffect, SessionState } from "./session_model.ts";
+
+/**
+ * Unacked control replies (accept, reject, end, response) may exceed `storedBytes` by this much.
+ *
+ * A client that takes its messages acks them for the commit alone (`delivery.ack-free`), so only one that does not can
+ * reach it.
+ */
+const CONTROL_RESERVE_BYTES = 64 * 1024;
+
+/** A WebSocket's normal closure: the client asked for the end and it is done. */
+const NORMAL_CLOSURE = 1000;
+
+/** Numbers a message and keeps it until it is acked. Every session message of the server leaves through here. */
+export function emit(
+  state: SessionState,
+  payload: SessionPayload,
+  now: number,
+  effects: SessionEffect[],
+): void {
+  enqueue(state.delivery, payload);
+  state.changes++;
+  state.movedAt = now;
+  const most = state.settings.limits.storedBytes + CONTROL_RESERVE_BYTES;
+  if (state.delivery.retainedBytes > most) {
+    violated(state, violation("delivery.bounded", `more than ${most} bytes are unacked`), now, effects);
+  }
+}
+
+/** The peer broke a rule: the session ends and says which (`end.protocol`). */
+export function violated(
+  state: SessionState,
+  broken: Violation,
+  now: number,
+  effects: SessionEffect[],
+): void {
+  effects.push({ kind: "violated", violation: broken });
+  endSession(state, "protocol-error", `${broken.rule}: ${broken.detail}`, now, effects);
+}
+
+/** Ends the session. The client is told at once, except of what it asked for itself: that is confirmed when committed. */
+export function endSession(
+  state: SessionState,
+  reason: Reason,
+  detail: string,
+  now: number,
+  effects: SessionEffect[],
+): void {
+  if (state.ended !== null) return;
+  state.ended = { reason, detail, at: now };
+  state.changes++;
+  for (const { id, service } of state.mux.connections.values()) {
+    effects.push({ kind: "connection_ended", connection: id, service });
+  }
+  if (reason !== "closed") tellEnd(state, effects);
+  effects.push({ kind: "ended", reason, detail });
+}
+
+/** Confirms an end that the client asked for: the closing frame says that it is committed. */
+export function confirmEnd(state: SessionState, effects: SessionEffect[]): void {
+  for (const conduit of conduitsOf(state)) {
+    effects.push({ kind: "close_conduit", conduit, code: NORMAL_CLOSURE, reason: "closed" });
+  }
+  state.attached = state.attaching = null;
+}
+
+/** A connection is gone: its record goes with the next commit, and its service hears of it. */
+export function connectionGone(
+  state: SessionState,
+  connection: number,
+  service: string,
+  effects: SessionEffect[],
+): void {
+  state.changedConnections.add(connection);
+  effects.push({ kind: "connection_ended", connection, service });
+}
+
+function tellEnd(state: SessionState, effects: SessionEffect[]): void {
+  const { reason, detail } = state.ended!;
+  for (const conduit of conduitsOf(state)) {
+    effects.push({ kind: "send", conduit, message: { kind: "close", reason, detail } });
+    effects.push({ kind: "close_conduit", conduit, code: closeCode(reason), reason });
+  }
+  state.attached = state.attaching = null;
+}
+
+function conduitsOf(state: SessionState): number[] {
+  const conduits: number[] = [];
+  if (state.attached !== null) conduits.push(state.attached.conduit);
+  if (state.attaching !== null && !state.attaching.lost) conduits.push(state.attaching.conduit);
+  return conduits;
+}

@@ -1,0 +1,202 @@
+/** What a session is, what can happen to it and what it can ask for: the types of the server's session machine. */
+
+import { type MuxState, newMux } from "../connection/mux_state.ts";
+import type { Limits } from "../protocol/limits.ts";
+import type {
+  Ack,
+  ConduitMessage,
+  Durability,
+  EncodedBody,
+  Message,
+  Metadata,
+} from "../protocol/messages.ts";
+import type { Reason } from "../protocol/reasons.ts";
+import type { Violation } from "../protocol/rules.ts";
+import { type DeliveryState, newDelivery, type PeerCounters, type Window } from "./delivery_state.ts";
+import type { KeepaliveSettings, KeepaliveState } from "./keepalive_state.ts";
+import { newTokens, type TokenHash, type TokenState } from "./token_state.ts";
+
+/** What is fixed for a session's life (`handshake.settings`); durations in milliseconds. */
+export interface SessionSettings {
+  readonly durability: Durability;
+  readonly limits: Limits;
+  /** What the client takes unacked. */
+  readonly clientWindow: Window;
+  readonly resumeWindow: number;
+  /** Null: never ends for being idle. */
+  readonly idleTimeout: number | null;
+  readonly keepalive: KeepaliveSettings;
+}
+
+/** The conduit that a session is attached to. */
+export interface Attachment {
+  readonly conduit: number;
+  /** The token its `established` carried. */
+  readonly offered: TokenHash;
+  readonly keepalive: KeepaliveState;
+}
+
+/** A conduit whose attach is decided but not committed. Until then the older one is neither read nor written. */
+export interface Attaching {
+  readonly conduit: number;
+  readonly offered: TokenHash;
+  readonly peer: PeerCounters;
+  readonly resumed: boolean;
+  /** It broke before its commit came. */
+  lost: boolean;
+}
+
+/** How a session ended. */
+export interface Ending {
+  readonly reason: Reason;
+  readonly detail: string;
+  readonly at: number;
+}
+
+export interface SessionState {
+  readonly id: string;
+  readonly principal: string;
+  readonly createdAt: number;
+  /** SHA-256 of the challenge that created it (`handshake.challenge`). */
+  readonly challenge: string;
+  /** Until then it lives without a proven token. */
+  readonly provisionalUntil: number;
+  readonly settings: SessionSettings;
+  readonly tokens: TokenState;
+  readonly delivery: DeliveryState;
+  readonly mux: MuxState;
+  attached: Attachment | null;
+  attaching: Attaching | null;
+  /** Since when no conduit is attached; null while one is. */
+  detachedAt: number | null;
+  /** When a session message last moved, in either direction (`end.idle`). */
+  movedAt: number;
+  ended: Ending | null;
+  /** Connections whose record must be written or removed with the next commit. */
+  readonly changedConnections: Set<number>;
+  /** Counts what a commit must hold; `committedChanges` lags behind it. */
+  changes: number;
+  committedChanges: number;
+  /** Volatile messages of the turn under way. */
+  volatile: { readonly connection: number; readonly message: ConduitMessage }[];
+}
+
+/** What a service, or whoever acts for one, does on a connection. */
+export type ServiceAction =
+  | { readonly do: "accept"; readonly connection: number }
+  | { readonly do: "reject"; readonly connection: number; readonly reason: string; readonly detail: string }
+  | { readonly do: "send"; readonly connection: number; readonly body: EncodedBody }
+  | { readonly do: "send_volatile"; readonly connection: number; readonly body: EncodedBody }
+  | { readonly do: "end"; readonly connection: number; readonly reason?: string; readonly detail?: string };
+
+export type SessionEvent =
+  /** An admitted handshake. The runner has judged it (`session_admission.ts`). */
+  | {
+    readonly kind: "attach";
+    readonly conduit: number;
+    readonly offered: TokenHash;
+    readonly peer: PeerCounters;
+    readonly resumed: boolean;
+    readonly now: number;
+  }
+  | {
+    readonly kind: "frame";
+    readonly conduit: number;
+    readonly messages: readonly Message[];
+    readonly now: number;
+  }
+  | {
+    readonly kind: "undecodable";
+    readonly conduit: number;
+    readonly violation: Violation;
+    readonly now: number;
+  }
+  | { readonly kind: "conduit_lost"; readonly conduit: number; readonly now: number }
+  | { readonly kind: "service"; readonly action: ServiceAction; readonly now: number }
+  /** Everything of this turn was handled: what it produced may go into one frame and one commit. */
+  | { readonly kind: "turn_ended"; readonly now: number }
+  | { readonly kind: "committed"; readonly point: CommitPoint; readonly now: number }
+  | { readonly kind: "woke"; readonly now: number }
+  | { readonly kind: "end"; readonly reason: Reason; readonly detail: string; readonly now: number }
+  | { readonly kind: "go_away"; readonly reason: Reason; readonly after: number; readonly now: number };
+
+export type SessionEffect =
+  /** Tell the conduit that it is attached, with these counters. */
+  | {
+    readonly kind: "established";
+    readonly conduit: number;
+    readonly resumed: boolean;
+    readonly received: number;
+    readonly sent: number;
+  }
+  | { readonly kind: "send"; readonly conduit: number; readonly message: ConduitMessage }
+  /** One frame: an ack if it is due, volatile messages, then encoded session messages. */
+  | {
+    readonly kind: "transmit";
+    readonly conduit: number;
+    readonly ack: Ack | null;
+    readonly volatile: readonly ConduitMessage[];
+    readonly messages: readonly Uint8Array[];
+  }
+  | {
+    readonly kind: "close_conduit";
+    readonly conduit: number;
+    readonly code: number;
+    readonly reason: string;
+  }
+  | {
+    readonly kind: "offer";
+    readonly connection: number;
+    readonly service: string;
+    readonly metadata: Metadata;
+  }
+  | {
+    readonly kind: "deliver";
+    readonly connection: number;
+    readonly body: EncodedBody;
+    readonly volatile: boolean;
+  }
+  | { readonly kind: "connection_ended"; readonly connection: number; readonly service: string }
+  /** There is something to commit. */
+  | { readonly kind: "commit" }
+  | { readonly kind: "violated"; readonly violation: Violation }
+  | { readonly kind: "ended"; readonly reason: Reason; readonly detail: string };
+
+/** What a commit holds, so that its success can be told apart from what changed since. */
+export interface CommitPoint {
+  readonly taken: number;
+  readonly sent: number;
+  readonly changes: number;
+  readonly attaching: Attaching | null;
+  readonly ended: Ending | null;
+}
+
+/** Both windows as {@link newDelivery} wants them. */
+export function windowsOf(settings: SessionSettings): { own: Window; peer: Window } {
+  const { windowMessages: messages, windowBytes: bytes } = settings.limits;
+  return { own: { messages, bytes }, peer: settings.clientWindow };
+}
+
+/** A session that was just admitted: nothing moved, nobody attached, no token yet. */
+export function newSession(
+  identity: Pick<
+    SessionState,
+    "id" | "principal" | "createdAt" | "challenge" | "provisionalUntil" | "settings"
+  >,
+): SessionState {
+  return {
+    ...identity,
+    tokens: newTokens(),
+    delivery: newDelivery(windowsOf(identity.settings)),
+    mux: newMux("server", identity.settings.limits.connections),
+    attached: null,
+    attaching: null,
+    detachedAt: identity.createdAt,
+    movedAt: identity.createdAt,
+    ended: null,
+    changedConnections: new Set(),
+    changes: 0,
+    committedChanges: 0,
+    volatile: [],
+  };
+}

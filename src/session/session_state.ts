@@ -1,0 +1,218 @@
+/**
+ * The session machine of the server: what one event means for one session.
+ *
+ * Time arrives inside events and I/O leaves as effects, in the order the runner performs them. Nothing numbered, no
+ * counter and no token leaves before the commit that holds it: what a commit made safe arrives as `committed`, and only
+ * that lets messages and acks go.
+ */
+
+import { closeCode, type Reason } from "../protocol/reasons.ts";
+import * as delivery from "./delivery_state.ts";
+import * as keepalive from "./keepalive_state.ts";
+import { confirmEnd, endSession, violated } from "./session_ending_state.ts";
+import { handle, serviceActed } from "./session_message_state.ts";
+import type { CommitPoint, SessionEffect, SessionEvent, SessionState } from "./session_model.ts";
+import { offerToken, proveToken } from "./token_state.ts";
+
+/** Decides what one event means for one session. */
+export function step(state: SessionState, event: SessionEvent): SessionEffect[] {
+  // What ended only waits for its commit.
+  if (state.ended !== null && event.kind !== "committed" && event.kind !== "turn_ended") return [];
+  const effects: SessionEffect[] = [];
+  switch (event.kind) {
+    case "attach":
+      attach(state, event);
+      break;
+    case "frame":
+      frame(state, event, effects);
+      break;
+    case "undecodable":
+      if (state.attached?.conduit === event.conduit) violated(state, event.violation, event.now, effects);
+      break;
+    case "conduit_lost":
+      conduitLost(state, event.conduit, event.now);
+      break;
+    case "service":
+      serviceActed(state, event.action, event.now, effects);
+      break;
+    case "turn_ended":
+      turnEnded(state, event.now, effects);
+      break;
+    case "committed":
+      committed(state, event.point, event.now, effects);
+      break;
+    case "woke":
+      woke(state, event.now, effects);
+      break;
+    case "end":
+      endSession(state, event.reason, event.detail, event.now, effects);
+      break;
+    case "go_away":
+      if (state.attached !== null) {
+        const { kind: _, now: __, ...goaway } = event;
+        effects.push({
+          kind: "send",
+          conduit: state.attached.conduit,
+          message: { kind: "goaway", ...goaway },
+        });
+      }
+      break;
+    default:
+      return event satisfies never;
+  }
+  return effects;
+}
+
+/** Describes what a commit that is assembled now will hold. */
+export function commitPoint(state: SessionState): CommitPoint {
+  const { changes, attaching, ended } = state;
+  return { taken: state.delivery.taken, sent: state.delivery.sent, changes, attaching, ended };
+}
+
+/** When the machine must be woken at the latest; null: never. */
+export function wakeAt(state: SessionState): number | null {
+  if (state.ended !== null) return null;
+  let at = Infinity;
+  if (state.tokens.current === null) at = state.provisionalUntil;
+  if (state.settings.idleTimeout !== null) at = Math.min(at, state.movedAt + state.settings.idleTimeout);
+  if (state.detachedAt !== null && state.attaching === null) {
+    at = Math.min(at, state.detachedAt + state.settings.resumeWindow);
+  }
+  if (state.attached !== null && state.attaching === null) {
+    at = Math.min(at, keepalive.keepaliveDueAt(state.attached.keepalive, state.settings.keepalive));
+    at = Math.min(at, delivery.ackDueAt(state.delivery) ?? Infinity);
+  }
+  return at === Infinity ? null : at;
+}
+
+/** When a session that nobody attends ends, as the store's deadline index keeps it. */
+export function endsAt(state: SessionState, detachedAt: number): number {
+  let at = detachedAt + state.settings.resumeWindow;
+  if (state.settings.idleTimeout !== null) at = Math.min(at, state.movedAt + state.settings.idleTimeout);
+  if (state.tokens.current === null) at = Math.min(at, state.provisionalUntil);
+  return at;
+}
+
+/** True if the session is gone without a trace when it ends: no token of it was ever proven. */
+export function isProvisional(state: SessionState): boolean {
+  return state.tokens.current === null;
+}
+
+type Of<K extends SessionEvent["kind"]> = Extract<SessionEvent, { readonly kind: K }>;
+
+function attach(state: SessionState, event: Of<"attach">): void {
+  const { conduit, offered, peer, resumed } = event;
+  state.attaching = { conduit, offered, peer, resumed, lost: false };
+  offerToken(state.tokens, offered);
+  state.changes++;
+}
+
+function frame(state: SessionState, event: Of<"frame">, effects: SessionEffect[]): void {
+  const { attached } = state;
+  if (attached?.conduit !== event.conduit || state.attaching !== null) return;
+  attached.keepalive.heardAt = event.now;
+  if (proveToken(state.tokens, attached.offered)) state.changes++;
+  for (const message of event.messages) {
+    handle(state, attached, message, event.now, effects);
+    if (state.ended !== null) return;
+  }
+}
+
+function conduitLost(state: SessionState, conduit: number, now: number): void {
+  if (state.attaching?.conduit === conduit) state.attaching.lost = true;
+  // A late close of a replaced conduit finds neither.
+  if (state.attached?.conduit === conduit) detach(state, now);
+}
+
+function detach(state: SessionState, now: number): void {
+  state.attached = null;
+  state.detachedAt = now;
+  state.volatile = [];
+  state.changes++;
+}
+
+function turnEnded(state: SessionState, now: number, effects: SessionEffect[]): void {
+  if (state.changes > state.committedChanges) {
+    if (state.settings.durability === "durable") effects.push({ kind: "commit" });
+    else committed(state, commitPoint(state), now, effects);
+  }
+  flush(state, now, effects);
+}
+
+function committed(state: SessionState, point: CommitPoint, now: number, effects: SessionEffect[]): void {
+  state.committedChanges = point.changes;
+  delivery.secure(state.delivery, point, now);
+  if (point.ended !== null) return confirmEnd(state, effects);
+  if (state.ended !== null) return;
+  if (point.attaching !== null) finishAttach(state, point, now, effects);
+}
+
+function finishAttach(state: SessionState, point: CommitPoint, now: number, effects: SessionEffect[]): void {
+  const { attaching } = state;
+  if (attaching === null || attaching !== point.attaching) return;
+  if (state.attached !== null) {
+    const { conduit } = state.attached;
+    effects.push({ kind: "close_conduit", conduit, code: closeCode("superseded"), reason: "superseded" });
+  }
+  state.attaching = null;
+  state.volatile = [];
+  delivery.reattach(state.delivery, attaching.peer);
+  delivery.restartIncoming(state.delivery);
+  const { conduit, offered, resumed } = attaching;
+  if (attaching.lost) return detach(state, now);
+  state.attached = { conduit, offered, keepalive: keepalive.newKeepalive(now) };
+  state.detachedAt = null;
+  const { received, secured: sent } = state.delivery;
+  effects.push({ kind: "established", conduit, resumed, received, sent });
+}
+
+function woke(state: SessionState, now: number, effects: SessionEffect[]): void {
+  const due = endingDue(state, now);
+  if (due !== null) return endSession(state, due.reason, due.detail, now, effects);
+  const { attached } = state;
+  if (attached === null || state.attaching !== null) return;
+  const { conduit } = attached;
+  const beat = keepalive.keepaliveDue(attached.keepalive, state.settings.keepalive, now);
+  if (beat.kind === "ping") {
+    effects.push({ kind: "send", conduit, message: { kind: "ping", nonce: beat.nonce } });
+  }
+  if (beat.kind === "lost") {
+    const reason = "keepalive-timeout";
+    effects.push({ kind: "close_conduit", conduit, code: closeCode(reason), reason });
+    detach(state, now);
+  }
+}
+
+/** Why the session is over by now though nobody ended it; null while it is not. Also decides for a restored session. */
+export function endingDue(state: SessionState, now: number): { reason: Reason; detail: string } | null {
+  const { idleTimeout, resumeWindow } = state.settings;
+  if (state.tokens.current === null && now >= state.provisionalUntil) {
+    return { reason: "expired", detail: "its first token was never proven" };
+  }
+  if (idleTimeout !== null && now >= state.movedAt + idleTimeout) {
+    return { reason: "idle", detail: `no session message for ${idleTimeout} ms` };
+  }
+  if (state.detachedAt !== null && state.attaching === null && now >= state.detachedAt + resumeWindow) {
+    return { reason: "expired", detail: `no conduit for ${resumeWindow} ms` };
+  }
+  return null;
+}
+
+/** Puts all that may go now into one frame: an ack if it is due or travels for free, then messages. */
+function flush(state: SessionState, now: number, effects: SessionEffect[]): void {
+  const { attached, delivery: counters, volatile } = state;
+  if (attached === null || state.attaching !== null || state.ended !== null) return;
+  const messages = delivery.transmit(counters);
+  const dueAt = delivery.ackDueAt(counters);
+  const ackNow = dueAt !== null && (messages.length > 0 || volatile.length > 0 || dueAt <= now);
+  if (!ackNow && messages.length === 0 && volatile.length === 0) return;
+  attached.keepalive.spokeAt = now;
+  effects.push({
+    kind: "transmit",
+    conduit: attached.conduit,
+    ack: ackNow ? { kind: "ack", received: delivery.tellReceived(counters) } : null,
+    volatile: volatile.map((pending) => pending.message),
+    messages,
+  });
+  if (volatile.length > 0) state.volatile = [];
+}

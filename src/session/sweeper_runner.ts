@@ -1,0 +1,218 @@
+/**
+ * Ends on time what nobody attends, lets go of what other nodes took, and takes over what lost nodes left behind, by the
+ * store's indexes.
+ *
+ * Any node may sweep. Each ending is a commit that checks the version of what was read, so it happens once; a row that
+ * turns out to be old is removed under the same check.
+ */
+
+import type { Log } from "../observe/log.ts";
+import * as keys from "../storage/keys.ts";
+import { loadSession } from "../storage/session_load.ts";
+import { encodeTombstone, type Tombstone } from "../storage/session_record.ts";
+import type { Range, SessionStore, StoredEntry, StoreKey, Version } from "../storage/session_store.ts";
+import type { Clock } from "../system/clock.ts";
+import { decodeNode, type NodeDirectory } from "./node_directory.ts";
+import type { SessionRegistry } from "./session_registry.ts";
+import type { SessionRunner } from "./session_runner.ts";
+import { endingDue } from "./session_state.ts";
+
+/** How late an ending may be when no timer of this node's memory stands for it; milliseconds. */
+export const SWEEP_EVERY_MS = 1_000;
+
+/** Lost nodes are looked for this often; milliseconds. */
+const LOST_NODES_EVERY_MS = 5_000;
+
+/** Rows read, and keys deleted, in one step. */
+const BATCH = 100;
+
+/** Sorts after every string that a key of ours holds. */
+const LAST = "\uffff";
+
+export class Sweeper {
+  readonly #registry: SessionRegistry;
+  readonly #store: SessionStore;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #directory: NodeDirectory;
+  #cancel: (() => void) | null = null;
+  #sweeping: Promise<void> | null = null;
+  #stopped = false;
+  #lostNodesAt = 0;
+
+  constructor(registry: SessionRegistry, directory: NodeDirectory) {
+    this.#registry = registry;
+    this.#store = registry.options.store;
+    this.#clock = registry.clock;
+    this.#log = registry.log;
+    this.#directory = directory;
+  }
+
+  /** Sweeps every second until {@link stop}; a store that is away is tried again then. */
+  start(): void {
+    this.#cancel = this.#clock.wakeAt(this.#clock.now() + SWEEP_EVERY_MS, () => {
+      this.#sweeping = this.sweep()
+        .catch((error: unknown) => this.#log.warn("sweep-failed", { error: String(error) }))
+        .finally(() => {
+          this.#sweeping = null;
+          if (!this.#stopped) this.start();
+        });
+    });
+  }
+
+  /** Resolves when the sweep under way, if there is one, is done. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancel?.();
+    await this.#sweeping;
+  }
+
+  /** One sweep: every deadline that is due, and now and then the sessions of lost nodes. */
+  async sweep(): Promise<void> {
+    await this.#sweepMoved();
+    await this.#sweepDeadlines();
+    const now = this.#clock.now();
+    if (now < this.#lostNodesAt) return;
+    this.#lostNodesAt = now + LOST_NODES_EVERY_MS;
+    if (this.#directory.mayJudge(now)) await this.#sweepLostNodes(now);
+  }
+
+  /** Lets go of the sessions that other nodes took, and closes their conduits here (`resume.anywhere`). */
+  async #sweepMoved(): Promise<void> {
+    const rows = await this.#store.list(keys.movedFrom(this.#registry.boot), { limit: BATCH });
+    for (const { key } of rows) {
+      await this.#registry.find(key[2] as string)?.confirmOwnership();
+      await this.#store.atomic({ checks: [], puts: [], deletes: [key] });
+    }
+  }
+
+  async #sweepDeadlines(): Promise<void> {
+    for (;;) {
+      const due = await this.#store.list(keys.deadlinesUntil(this.#clock.now() + 1), { limit: BATCH });
+      const here = due.filter(({ key }) => this.#registry.find(key[2] as string) !== undefined);
+      const others = due.filter((row) => !here.includes(row));
+      // Nodes that sweep at the same time begin at different places.
+      for (const row of rotated(others, this.#clock.now())) await this.#settleDeadline(row);
+      if (due.length < BATCH || others.length === 0 || this.#stopped) return;
+    }
+  }
+
+  async #settleDeadline(row: StoredEntry): Promise<void> {
+    const [, at, session] = row.key as [string, number, string];
+    await this.#registry.decideAlone(session, async () => {
+      if (this.#registry.find(session) !== undefined) return;
+      const loaded = await loadSession(this.#store, session);
+      switch (loaded.kind) {
+        case "moved":
+          return;
+        case "unknown":
+          return await this.#delete([row.key], keys.sessionKey(session), null);
+        case "tombstone":
+          return await this.#settleTombstone(session, loaded.tombstone, loaded.version, row.key);
+        case "session": {
+          const { state, stored } = loaded;
+          if (stored.deadline !== at) {
+            return await this.#delete([row.key], keys.sessionKey(session), stored.version!);
+          }
+          const due = endingDue(state, this.#clock.now());
+          const runner = this.#registry.restore(state, stored);
+          if (due === null) return await this.#rewrite(runner);
+          runner.end(due.reason, due.detail);
+          return await runner.whenCommitted();
+        }
+        default:
+          return loaded satisfies never;
+      }
+    });
+  }
+
+  /** Removes what the ending left behind; the tombstone itself once it need not be remembered. */
+  async #settleTombstone(
+    session: string,
+    tombstone: Tombstone,
+    version: Version,
+    row: StoreKey,
+  ): Promise<void> {
+    const core = keys.sessionKey(session);
+    for (const range of [keys.outboxOf(session), keys.connectionsOf(session)]) {
+      for (;;) {
+        const left = await this.#store.list(range, { limit: BATCH });
+        if (left.length === 0) break;
+        await this.#delete(left.map((entry) => entry.key), core, version);
+      }
+    }
+    if (tombstone.until <= this.#clock.now()) return await this.#delete([core, row], core, version);
+    const moved = encodeTombstone({ ...tombstone, deadline: tombstone.until });
+    const put = { key: keys.deadlineKey(tombstone.until, session), value: new Uint8Array(0) };
+    const puts = [{ key: core, value: moved }, put];
+    await this.#store.atomic({ checks: [{ key: core, version }], puts, deletes: [row] });
+  }
+
+  async #sweepLostNodes(now: number): Promise<void> {
+    for (let range = keys.allAttached;;) {
+      const [first] = await this.#store.list(range, { limit: 1 });
+      if (first === undefined) break;
+      const boot = first.key[1] as string;
+      range = { ...keys.allAttached, start: ["attached", boot, LAST] };
+      if (boot === this.#registry.boot) continue;
+      const [row] = await this.#store.get([keys.nodeKey(boot)]);
+      const expiresAt = row === null || row === undefined ? now : decodeNode(row.value).expiresAt;
+      if (expiresAt <= now) await this.#releaseSessionsOf(boot, expiresAt);
+    }
+    for (const row of await this.#store.list(keys.allNodes, { limit: BATCH })) {
+      const boot = row.key[1] as string;
+      if (decodeNode(row.value).expiresAt > now || boot === this.#registry.boot) continue;
+      const left = await this.#store.list(keys.attachedTo(boot), { limit: 1 });
+      if (left.length === 0) await this.#delete([row.key], row.key, row.version);
+    }
+  }
+
+  /** Detaches, as of `since`, every session that a lost node still seems to have. */
+  async #releaseSessionsOf(boot: string, since: number): Promise<void> {
+    const range: Range = keys.attachedTo(boot);
+    let released = 0;
+    for (let start: StoreKey | null = null; !this.#stopped;) {
+      const rows = await this.#store.list(start === null ? range : { ...range, start }, { limit: BATCH });
+      for (const { key } of rows) await this.#release(key, key[2] as string, boot, since);
+      released += rows.length;
+      if (rows.length < BATCH) break;
+      start = [...rows.at(-1)!.key, LAST];
+    }
+    this.#log.info("lost-node-released", { boot, sessions: released });
+  }
+
+  async #release(row: StoreKey, session: string, boot: string, since: number): Promise<void> {
+    await this.#registry.decideAlone(session, async () => {
+      if (this.#registry.find(session) !== undefined) return;
+      const loaded = await loadSession(this.#store, session);
+      if (loaded.kind === "moved") return;
+      const version = loaded.kind === "session"
+        ? loaded.stored.version
+        : loaded.kind === "tombstone"
+        ? loaded.version
+        : null;
+      if (loaded.kind !== "session" || loaded.stored.attachedTo !== boot) {
+        return await this.#delete([row], keys.sessionKey(session), version);
+      }
+      loaded.state.detachedAt = since;
+      await this.#rewrite(this.#registry.restore(loaded.state, loaded.stored));
+    });
+  }
+
+  /** Writes a session as it is, which puts its index rows right, and leaves it in the store. */
+  async #rewrite(runner: SessionRunner): Promise<void> {
+    await runner.confirmOwnership();
+    runner.park();
+  }
+
+  /** Deletes keys if `guard` still has the version that was read. If not, somebody else is at it. */
+  async #delete(deletes: readonly StoreKey[], guard: StoreKey, version: Version | null): Promise<void> {
+    await this.#store.atomic({ checks: [{ key: guard, version }], puts: [], deletes });
+  }
+}
+
+function rotated<T>(items: readonly T[], by: number): T[] {
+  if (items.length === 0) return [];
+  const at = by % items.length;
+  return [...items.slice(at), ...items.slice(0, at)];
+}

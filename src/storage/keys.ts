@@ -1,0 +1,54 @@
+/** The key layout: which key holds what. Strings from outside enter only as hashes or as ids of a checked form. */
+
+import type { Range, StoreKey } from "./session_store.ts";
+
+/** The core of a session, or its tombstone. What it does not reach does not exist. */
+export const sessionKey = (session: string): StoreKey => ["session", session];
+
+/** One connection of a session. */
+export const connectionKey = (
+  session: string,
+  connection: number,
+): StoreKey => ["connection", session, connection];
+export const connectionsOf = (session: string): Range => ({ prefix: ["connection", session] });
+
+/**
+ * One value of an outbox segment. The commit that wrote it is part of the key, so a stale owner that stages one can
+ * never overwrite another's.
+ */
+export const outboxKey = (session: string, epoch: number, flush: number, part: number): StoreKey => [
+  "outbox",
+  session,
+  epoch,
+  flush,
+  part,
+];
+export const outboxOf = (session: string): Range => ({ prefix: ["outbox", session] });
+
+/** Which session a challenge created (`handshake.challenge`). */
+export const challengeKey = (challengeHash: string): StoreKey => ["challenge", challengeHash];
+
+/** The sweeper's index: a lower bound of when a session must be looked at. */
+export const deadlineKey = (at: number, session: string): StoreKey => ["deadline", at, session];
+/** Deadlines that are due: those before `now`. */
+export const deadlinesUntil = (now: number): Range => ({ prefix: ["deadline"], end: ["deadline", now] });
+
+/** The sessions that are attached to a node's process. */
+export const attachedKey = (boot: string, session: string): StoreKey => ["attached", boot, session];
+export const allAttached: Range = { prefix: ["attached"] };
+export const attachedTo = (boot: string): Range => ({ prefix: ["attached", boot] });
+
+/** A session that another node took from this one: it is told, since it might not write for a long time. */
+export const movedKey = (boot: string, session: string): StoreKey => ["moved", boot, session];
+export const movedFrom = (boot: string): Range => ({ prefix: ["moved", boot] });
+
+/** A node's process in the directory. */
+export const nodeKey = (boot: string): StoreKey => ["node", boot];
+export const allNodes: Range = { prefix: ["node"] };
+
+const ID = /^[A-Za-z0-9_-]{22}$/;
+
+/** True for the form of a session id; anything else never becomes a key. */
+export function isSessionId(text: string): boolean {
+  return ID.test(text);
+}

@@ -1,0 +1,235 @@
+/** How a session's core and its tombstone are encoded, and how they are read back. */
+
+import type { ConnectionState } from "../connection/mux_state.ts";
+import { pack, unpack } from "../protocol/pack.ts";
+import type { Reason } from "../protocol/reasons.ts";
+import type { SessionSettings, SessionState } from "../session/session_model.ts";
+import type { TokenState } from "../session/token_state.ts";
+
+/** Who wrote a core: never the same for two different cores. */
+export interface Attempt {
+  /** The node's process; new at every start. */
+  readonly boot: string;
+  /** Raised by each node that takes the session over. */
+  readonly epoch: number;
+  /** Raised by each commit. */
+  readonly flush: number;
+}
+
+/** Consecutive messages of the outbox that left the core for values of their own. */
+export interface Segment {
+  readonly first: number;
+  readonly last: number;
+  readonly bytes: number;
+  /** The commit that wrote it, and into how many values. */
+  readonly epoch: number;
+  readonly flush: number;
+  readonly parts: number;
+}
+
+/** A core as it is stored. */
+export interface CoreRecord {
+  readonly attempt: Attempt;
+  /** Under which process the session is listed as attached, and under which deadline it is indexed; null: not. */
+  readonly attachedTo: string | null;
+  readonly deadline: number | null;
+  readonly identity: Uint8Array;
+  readonly tokens: TokenState;
+  readonly received: number;
+  readonly acked: number;
+  readonly detachedAt: number | null;
+  readonly movedAt: number;
+  readonly highestOwn: number;
+  readonly highestPeer: number;
+  readonly segments: readonly Segment[];
+  /** The encoded messages after the last segment. */
+  readonly tail: Uint8Array;
+}
+
+/** What is remembered of a session that ended (`end.close`). */
+export interface Tombstone {
+  readonly attempt: Attempt;
+  readonly reason: Reason;
+  readonly detail: string;
+  readonly at: number;
+  /** When it may be forgotten. */
+  readonly until: number;
+  /** When the sweeper looks at it next: its deadline row. */
+  readonly deadline: number;
+  readonly principal: string;
+  readonly tokens: TokenState;
+}
+
+/** What a session key holds. */
+export type SessionRecord =
+  | { readonly kind: "session"; readonly core: CoreRecord }
+  | { readonly kind: "tombstone"; readonly tombstone: Tombstone };
+
+/** The part of a session that never changes. */
+export type Identity = Pick<
+  SessionState,
+  "id" | "principal" | "createdAt" | "challenge" | "provisionalUntil" | "settings"
+>;
+
+/** The first field of a record says how the rest is to be read; a change of layout takes a new one. */
+const SESSION = 1;
+const TOMBSTONE = 2;
+
+/** Encodes what never changes, once per session in memory. */
+export function encodeIdentity(identity: Identity): Uint8Array {
+  const { id, principal, createdAt, challenge, provisionalUntil, settings } = identity;
+  return pack([id, principal, createdAt, challenge, provisionalUntil, JSON.stringify(settings)]);
+}
+
+/** Reads {@link encodeIdentity}. */
+export function decodeIdentity(bytes: Uint8Array): Identity {
+  const [id, principal, createdAt, challenge, provisionalUntil, settings] = unpack(bytes) as [
+    string,
+    string,
+    number,
+    string,
+    number,
+    string,
+  ];
+  return {
+    id,
+    principal,
+    createdAt,
+    challenge,
+    provisionalUntil,
+    settings: JSON.parse(settings) as SessionSettings,
+  };
+}
+
+/** Encodes a core. */
+export function encodeCore(core: CoreRecord): Uint8Array {
+  const { attempt, tokens } = core;
+  const segments: number[] = [];
+  for (const s of core.segments) segments.push(s.first, s.last, s.bytes, s.epoch, s.flush, s.parts);
+  return pack([
+    SESSION,
+    attempt.boot,
+    attempt.epoch,
+    attempt.flush,
+    core.attachedTo,
+    core.deadline,
+    core.identity,
+    tokens.current,
+    tokens.successors,
+    tokens.retired,
+    core.received,
+    core.acked,
+    core.detachedAt,
+    core.movedAt,
+    core.highestOwn,
+    core.highestPeer,
+    segments,
+    core.tail,
+  ]);
+}
+
+/** Encodes a tombstone. */
+export function encodeTombstone(tombstone: Tombstone): Uint8Array {
+  const { attempt, reason, detail, at, until, deadline, principal, tokens } = tombstone;
+  return pack([
+    TOMBSTONE,
+    attempt.boot,
+    attempt.epoch,
+    attempt.flush,
+    reason,
+    detail,
+    at,
+    until,
+    deadline,
+    principal,
+    tokens.current,
+    tokens.successors,
+    tokens.retired,
+  ]);
+}
+
+/**
+ * Reads what a session key holds.
+ *
+ * @throws {Error} If it is of a layout this version does not know: then another version wrote it.
+ */
+export function decodeRecord(bytes: Uint8Array): SessionRecord {
+  const fields = unpack(bytes) as unknown[];
+  const [kind, boot, epoch, flush] = fields as [number, string, number, number];
+  const attempt: Attempt = { boot, epoch, flush };
+  if (kind === TOMBSTONE) {
+    const [, , , , reason, detail, at, until, deadline, principal, current, successors, retired] = fields as [
+      ...[number, string, number, number],
+      ...[Reason, string, number, number, number, string, string | null, string[], string[]],
+    ];
+    const tokens = { current, successors, retired };
+    return {
+      kind: "tombstone",
+      tombstone: { attempt, reason, detail, at, until, deadline, principal, tokens },
+    };
+  }
+  if (kind !== SESSION) {
+    throw new Error(`a session record has layout ${String(kind)}, which this version cannot read`);
+  }
+  const f = fields as [
+    ...[number, string, number, number],
+    ...[string | null, number | null, Uint8Array, string | null, string[], string[]],
+    ...[number, number, number | null, number, number, number, number[], Uint8Array],
+  ];
+  return {
+    kind: "session",
+    core: {
+      attempt,
+      attachedTo: f[4],
+      deadline: f[5],
+      identity: f[6],
+      tokens: { current: f[7], successors: f[8], retired: f[9] },
+      received: f[10],
+      acked: f[11],
+      detachedAt: f[12],
+      movedAt: f[13],
+      highestOwn: f[14],
+      highestPeer: f[15],
+      segments: decodeSegments(f[16]),
+      tail: f[17],
+    },
+  };
+}
+
+/** Encodes a connection's record. */
+export function encodeConnection(connection: ConnectionState): Uint8Array {
+  return pack([connection.service, connection.phase, connection.early]);
+}
+
+/** Reads {@link encodeConnection}. */
+export function decodeConnection(id: number, bytes: Uint8Array): ConnectionState {
+  const [service, phase, early] = unpack(bytes) as [string, ConnectionState["phase"], number];
+  return { id, service, phase, early };
+}
+
+/** Encodes which session a challenge created, and when. */
+export function encodeChallenge(session: string, at: number): Uint8Array {
+  return pack([session, at]);
+}
+
+/** Reads {@link encodeChallenge}. */
+export function decodeChallenge(bytes: Uint8Array): { readonly session: string; readonly at: number } {
+  const [session, at] = unpack(bytes) as [string, number];
+  return { session, at };
+}
+
+function decodeSegments(flat: readonly number[]): Segment[] {
+  const segments: Segment[] = [];
+  for (let i = 0; i + 5 < flat.length; i += 6) {
+    const [first, last, bytes, epoch, flush, parts] = flat.slice(i, i + 6) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    segments.push({ first, last, bytes, epoch, flush, parts });
+  }
+  return segments;
+}

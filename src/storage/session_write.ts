@@ -1,0 +1,288 @@
+/** What one session writes in one commit: from the machine's state and from what is stored, without touching either. */
+
+import { CHALLENGE_MEMORY_MS } from "../protocol/limits.ts";
+import { retainedMessage } from "../session/delivery_state.ts";
+import type { CommitPoint, SessionState } from "../session/session_model.ts";
+import { endsAt, isProvisional } from "../session/session_state.ts";
+import type { SessionWrite } from "./committer.ts";
+import {
+  attachedKey,
+  challengeKey,
+  connectionKey,
+  deadlineKey,
+  movedKey,
+  outboxKey,
+  sessionKey,
+} from "./keys.ts";
+import {
+  type Attempt,
+  encodeChallenge,
+  encodeConnection,
+  encodeCore,
+  encodeTombstone,
+  type Segment,
+} from "./session_record.ts";
+import type { Put, StoreKey, Version } from "./session_store.ts";
+
+/** Unacked messages up to this size stay in the core: one value is written per commit and nothing is deleted later. */
+const TAIL_BYTES = 8 * 1024;
+
+/** Largest value of a segment (`architecture.md`, storage). */
+const PART_BYTES = 60 * 1024;
+
+/** Segments beyond this are staged ahead, so that one session's commit always fits one atomic. */
+const STAGE_BYTES = 256 * 1024;
+
+/** Deletions that an ending takes into its own atomic; more are left to the sweeper. */
+const ENDING_DELETES = 300;
+
+/** After this the store may drop a tombstone that no sweeper found. */
+const TOMBSTONE_BACKSTOP_MS = 24 * 3600 * 1000;
+
+/** After this nobody needs to be told that a session moved: its node is gone, or has found out. */
+const MOVED_BACKSTOP_MS = 60_000;
+
+/** What the store holds of a session, as far as its owner knows. */
+export interface StoredSession {
+  /** The version of its core; null before the first commit. */
+  readonly version: Version | null;
+  readonly epoch: number;
+  readonly flush: number;
+  readonly attachedTo: string | null;
+  readonly deadline: number | null;
+  readonly segments: readonly Segment[];
+  /** Connections that have a record. */
+  readonly connections: ReadonlySet<number>;
+  /** Encoded once: `encodeIdentity`. */
+  readonly identity: Uint8Array;
+  /** The version of the challenge's row that creation must still find; undefined once it is created. */
+  readonly challengeVersion?: Version | null;
+}
+
+/**
+ * A session that no store has yet.
+ *
+ * @param identity `encodeIdentity` of it.
+ * @param challengeVersion What its challenge's row must still be: absent (null), or one that is too old to count.
+ */
+export function newStoredSession(identity: Uint8Array, challengeVersion: Version | null): StoredSession {
+  return {
+    version: null,
+    epoch: 1,
+    flush: 0,
+    attachedTo: null,
+    deadline: null,
+    segments: [],
+    connections: new Set(),
+    identity,
+    challengeVersion,
+  };
+}
+
+/** A write, and what the store holds when it is committed (but for the version). */
+export interface PlannedWrite {
+  readonly write: SessionWrite;
+  readonly next: StoredSession;
+  readonly point: CommitPoint;
+}
+
+/** Plans the commit of all that changed up to `point`. */
+export function planWrite(
+  state: SessionState,
+  stored: StoredSession,
+  point: CommitPoint,
+  boot: string,
+  now: number,
+): PlannedWrite {
+  const attempt: Attempt = { boot, epoch: stored.epoch, flush: stored.flush + 1 };
+  return state.ended === null
+    ? planCore(state, stored, point, attempt, now)
+    : planTombstone(state, stored, point, attempt);
+}
+
+function planCore(
+  state: SessionState,
+  stored: StoredSession,
+  point: CommitPoint,
+  attempt: Attempt,
+  now: number,
+): PlannedWrite {
+  const puts: Put[] = [];
+  const deletes: StoreKey[] = [];
+  const attachedHere = state.attached !== null || point.attaching !== null && !point.attaching.lost;
+  const detachedAt = attachedHere ? null : state.detachedAt ?? now;
+  const deadline = detachedAt === null ? null : endsAt(state, detachedAt);
+  const attachedTo = attachedHere ? attempt.boot : null;
+  moveRows(state.id, stored, { deadline, attachedTo }, puts, deletes);
+
+  const connections = planConnections(state, stored, puts, deletes);
+  const outbox = planOutbox(state, stored, point, attempt, deletes);
+  const value = encodeCore({
+    attempt,
+    attachedTo,
+    deadline,
+    identity: stored.identity,
+    tokens: state.tokens,
+    received: point.taken,
+    acked: state.delivery.acked,
+    detachedAt,
+    movedAt: state.movedAt,
+    highestOwn: state.mux.highestOwn,
+    highestPeer: state.mux.highestPeer,
+    segments: outbox.segments,
+    tail: outbox.tail,
+  });
+  const staged = outbox.bytes > STAGE_BYTES ? outbox.puts : [];
+  if (staged.length === 0) puts.push(...outbox.puts);
+  const checks = [];
+  if (stored.challengeVersion !== undefined) {
+    const key = challengeKey(state.challenge);
+    checks.push({ key, version: stored.challengeVersion });
+    puts.push({ key, value: encodeChallenge(state.id, state.createdAt), expireIn: CHALLENGE_MEMORY_MS });
+  }
+  const { challengeVersion: _, ...known } = stored;
+  return {
+    write: {
+      core: { key: sessionKey(state.id), version: stored.version, value },
+      checks,
+      puts,
+      deletes,
+      staged,
+    },
+    next: { ...known, flush: attempt.flush, attachedTo, deadline, segments: outbox.segments, connections },
+    point,
+  };
+}
+
+/** An ending is one atomic: the core becomes a tombstone. What is too much to delete with it is left to the sweeper. */
+function planTombstone(
+  state: SessionState,
+  stored: StoredSession,
+  point: CommitPoint,
+  attempt: Attempt,
+): PlannedWrite {
+  const { reason, detail, at } = state.ended!;
+  const provisional = isProvisional(state);
+  // A session that was never proven leaves no memory: nobody can ask for it.
+  const until = provisional ? at : at + state.settings.resumeWindow;
+  const puts: Put[] = [];
+  const deletes: StoreKey[] = [challengeKey(state.challenge)];
+  for (const segment of stored.segments) deletes.push(...partKeys(state.id, segment));
+  for (const connection of stored.connections) deletes.push(connectionKey(state.id, connection));
+  const clean = deletes.length <= ENDING_DELETES;
+  if (!clean) deletes.length = 1;
+  const deadline = clean ? until : at;
+  moveRows(state.id, stored, { deadline, attachedTo: null }, puts, deletes);
+  const { principal, tokens } = state;
+  const value = encodeTombstone({ attempt, reason, detail, at, until, deadline, principal, tokens });
+  const core = { key: sessionKey(state.id), version: stored.version, value };
+  const expireIn = until - at + TOMBSTONE_BACKSTOP_MS;
+  return {
+    write: { core: { ...core, expireIn }, checks: [], puts, deletes, staged: [] },
+    next: {
+      ...stored,
+      flush: attempt.flush,
+      attachedTo: null,
+      deadline,
+      segments: [],
+      connections: new Set(),
+    },
+    point,
+  };
+}
+
+/** Keeps the two index rows of a session in step with its core. */
+function moveRows(
+  session: string,
+  stored: StoredSession,
+  next: { readonly deadline: number | null; readonly attachedTo: string | null },
+  puts: Put[],
+  deletes: StoreKey[],
+): void {
+  if (next.deadline !== stored.deadline) {
+    if (stored.deadline !== null) deletes.push(deadlineKey(stored.deadline, session));
+    if (next.deadline !== null) puts.push({ key: deadlineKey(next.deadline, session), value: NOTHING });
+  }
+  if (next.attachedTo !== stored.attachedTo) {
+    if (stored.attachedTo !== null) deletes.push(attachedKey(stored.attachedTo, session));
+    if (next.attachedTo !== null) puts.push({ key: attachedKey(next.attachedTo, session), value: NOTHING });
+    if (stored.attachedTo !== null && next.attachedTo !== null) {
+      puts.push({ key: movedKey(stored.attachedTo, session), value: NOTHING, expireIn: MOVED_BACKSTOP_MS });
+    }
+  }
+}
+
+function planConnections(
+  state: SessionState,
+  stored: StoredSession,
+  puts: Put[],
+  deletes: StoreKey[],
+): ReadonlySet<number> {
+  if (state.changedConnections.size === 0) return stored.connections;
+  const connections = new Set(stored.connections);
+  for (const id of state.changedConnections) {
+    const connection = state.mux.connections.get(id);
+    const key = connectionKey(state.id, id);
+    if (connection !== undefined) {
+      puts.push({ key, value: encodeConnection(connection) });
+      connections.add(id);
+    } else if (connections.delete(id)) deletes.push(key);
+  }
+  return connections;
+}
+
+/** Drops what is acked, keeps the rest: a short end in the core, the part before it in segments. */
+function planOutbox(
+  state: SessionState,
+  stored: StoredSession,
+  point: CommitPoint,
+  attempt: Attempt,
+  deletes: StoreKey[],
+): { segments: readonly Segment[]; tail: Uint8Array; puts: Put[]; bytes: number } {
+  const { acked } = state.delivery;
+  let { segments } = stored;
+  if (segments.length > 0 && segments[0]!.last <= acked) {
+    for (const segment of segments) if (segment.last <= acked) deletes.push(...partKeys(state.id, segment));
+    segments = segments.filter((segment) => segment.last > acked);
+  }
+  const first = Math.max(acked, segments.at(-1)?.last ?? 0) + 1;
+  const messages: Uint8Array[] = [];
+  let bytes = 0;
+  for (let seq = first; seq <= point.sent; seq++) {
+    const message = retainedMessage(state.delivery, seq);
+    if (message === undefined) throw new Error(`message ${seq} is neither acked nor retained`);
+    messages.push(message);
+    bytes += message.length;
+  }
+  const joined = join(messages, bytes);
+  if (bytes <= TAIL_BYTES) return { segments, tail: joined, puts: [], bytes: 0 };
+  const { epoch, flush } = attempt;
+  const puts: Put[] = [];
+  for (let at = 0; at < bytes; at += PART_BYTES) {
+    const value = joined.subarray(at, Math.min(at + PART_BYTES, bytes));
+    puts.push({ key: outboxKey(state.id, epoch, flush, puts.length), value });
+  }
+  const segment = { first, last: point.sent, bytes, epoch, flush, parts: puts.length };
+  return { segments: [...segments, segment], tail: NOTHING, puts, bytes };
+}
+
+/** The keys that hold a segment, in order. */
+export function partKeys(session: string, segment: Segment): StoreKey[] {
+  return Array.from(
+    { length: segment.parts },
+    (_, part) => outboxKey(session, segment.epoch, segment.flush, part),
+  );
+}
+
+/** Joins byte strings of a known total length. */
+export function join(parts: readonly Uint8Array[], bytes: number): Uint8Array {
+  const joined = new Uint8Array(bytes);
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
+
+const NOTHING = new Uint8Array(0);

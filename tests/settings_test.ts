@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { isLoopback, readSettings, SETTINGS, type Settings } from "../src/settings.ts";
+
+function settings(env: Record<string, string> = {}): Settings {
+  const result = readSettings(env);
+  if (!result.ok) throw new Error(result.message);
+  return result.settings;
+}
+
+function refusal(env: Record<string, string>): string {
+  const result = readSettings(env);
+  assert.equal(result.ok, false, `accepted: ${JSON.stringify(env)}`);
+  return result.ok ? "" : result.message;
+}
+
+Deno.test("without an environment every setting has its default", () => {
+  assert.deepEqual(settings(), {
+    port: 8080,
+    host: "127.0.0.1",
+    kv: "./data/holdfast.sqlite3",
+    resumeWindow: 3_600_000,
+    parkAfter: 10_000,
+    idleTimeout: null,
+    keepalive: { interval: 25_000, timeout: 10_000 },
+    handshakeTimeout: 10_000,
+    limits: {
+      frameBytes: 1_048_576,
+      bodyBytes: 524_288,
+      windowMessages: 1024,
+      windowBytes: 1_048_576,
+      connections: 256,
+      concurrentCalls: 64,
+      storedBytes: 8_388_608,
+    },
+    allowedOrigins: [],
+    tokenReuse: "keep",
+    logLevel: "info",
+  });
+});
+
+Deno.test("every setting can be set", () => {
+  const set = settings({
+    PORT: "0",
+    HOLDFAST_HOST: "[::1]",
+    HOLDFAST_KV: ":memory:",
+    HOLDFAST_RESUME_WINDOW: "250ms",
+    HOLDFAST_PARK_AFTER: "5m",
+    HOLDFAST_IDLE_TIMEOUT: "1h",
+    HOLDFAST_KEEPALIVE_INTERVAL: "2s",
+    HOLDFAST_KEEPALIVE_TIMEOUT: "500ms",
+    HOLDFAST_HANDSHAKE_TIMEOUT: "3s",
+    HOLDFAST_WINDOW_MESSAGES: "16",
+    HOLDFAST_WINDOW_BYTES: "2MiB",
+    HOLDFAST_FRAME_BYTES: "65536",
+    HOLDFAST_ALLOWED_ORIGINS: "https://App.example, http://localhost:5173/",
+    HOLDFAST_TOKEN_REUSE: "end",
+    HOLDFAST_LOG_LEVEL: "debug",
+    HOLDFAST_REGION: "fra",
+  });
+  assert.deepEqual({ ...set, limits: undefined }, {
+    port: 0,
+    host: "::1",
+    kv: ":memory:",
+    resumeWindow: 250,
+    parkAfter: 300_000,
+    idleTimeout: 3_600_000,
+    keepalive: { interval: 2_000, timeout: 500 },
+    handshakeTimeout: 3_000,
+    limits: undefined,
+    allowedOrigins: ["https://app.example", "http://localhost:5173"],
+    tokenReuse: "end",
+    logLevel: "debug",
+    region: "fra",
+  });
+  assert.equal(set.limits.windowMessages, 16);
+  assert.equal(set.limits.windowBytes, 2 * 1024 * 1024);
+  assert.equal(set.limits.frameBytes, 65_536);
+  assert.equal(set.limits.bodyBytes, 65_536 - 8 * 1024);
+});
+
+const WRONG: Record<string, readonly string[]> = {
+  PORT: ["", "-1", "65536", "80.5", "0x50", "1e3", "http", " 80"],
+  HOLDFAST_HOST: ["", "a b", "http://x", "x/y"],
+  HOLDFAST_PUBLIC: ["true", "YES", ""],
+  HOLDFAST_KV: ["", "redis://localhost", "https://user:secret@kv.example", "http://"],
+  HOLDFAST_RESUME_WINDOW: ["", "0s", "-1s", "10", "1.5h", "10 s", "1d", "721h", "s", "off", "999999999999h"],
+  HOLDFAST_PARK_AFTER: ["0ms", "25h"],
+  HOLDFAST_IDLE_TIMEOUT: ["", "0s", "never", "721h"],
+  HOLDFAST_KEEPALIVE_INTERVAL: ["0s", "61m"],
+  HOLDFAST_KEEPALIVE_TIMEOUT: ["0s", "2h"],
+  HOLDFAST_HANDSHAKE_TIMEOUT: ["0s", "2h"],
+  HOLDFAST_WINDOW_MESSAGES: ["0", "65537", "many"],
+  HOLDFAST_WINDOW_BYTES: ["0", "16383", "5MiB", "1MB", "1 MiB", "1.5MiB"],
+  HOLDFAST_FRAME_BYTES: ["0", "1KiB", "17MiB"],
+  HOLDFAST_ALLOWED_ORIGINS: ["*", "app.example", "https://app.example/path", "null", "https://u@app.example"],
+  HOLDFAST_TOKEN_REUSE: ["", "keep it"],
+  HOLDFAST_LOG_LEVEL: ["verbose", "INFO"],
+  HOLDFAST_REGION: ["", "a b", "x".repeat(65)],
+};
+
+for (const [name, values] of Object.entries(WRONG)) {
+  Deno.test(`a wrong ${name} is refused with one line that names it, its value and what is allowed`, () => {
+    for (const value of values) {
+      const message = refusal({ [name]: value });
+      assert.ok(message.startsWith(`${name}=`), message);
+      assert.match(message, /allowed is \S/);
+      assert.ok(!message.includes("\n"), message);
+      if (!value.includes("@")) assert.ok(message.includes(JSON.stringify(value)), message);
+    }
+  });
+}
+
+Deno.test("the wrong values cover every setting", () => {
+  assert.deepEqual(Object.keys(WRONG).sort(), Object.keys(SETTINGS).sort());
+});
+
+Deno.test("a refusal never shows the credentials of a store's URL", () => {
+  assert.ok(!refusal({ HOLDFAST_KV: "https://user:secret@kv.example" }).includes("secret"));
+});
+
+Deno.test("a refusal stays one short line whatever the value holds", () => {
+  const message = refusal({ PORT: `1\n2\u001b[31m${"x".repeat(10_000)}` });
+  assert.ok(message.length < 300);
+  // deno-lint-ignore no-control-regex
+  assert.doesNotMatch(message, /[\u0000-\u001f]/);
+});
+
+// @rule frame.cost
+Deno.test("whatever window and frame are set, two bodies fit the window and a body with its header fits the frame", () => {
+  fc.assert(fc.property(
+    fc.integer({ min: 16 * 1024, max: 4 * 1024 * 1024 }),
+    fc.integer({ min: 32 * 1024, max: 16 * 1024 * 1024 }),
+    (windowBytes, frameBytes) => {
+      const { limits } = settings({
+        HOLDFAST_WINDOW_BYTES: `${windowBytes}`,
+        HOLDFAST_FRAME_BYTES: `${frameBytes}`,
+      });
+      assert.ok(limits.windowBytes >= 2 * limits.bodyBytes);
+      assert.ok(limits.frameBytes >= limits.bodyBytes + 8 * 1024);
+      assert.ok(limits.storedBytes >= 2 * limits.windowBytes);
+      assert.ok(limits.bodyBytes >= 8 * 1024 && limits.bodyBytes <= 512 * 1024);
+    },
+  ));
+});
+
+Deno.test("an address beyond loopback is refused unless HOLDFAST_PUBLIC=yes is said", () => {
+  for (const host of ["0.0.0.0", "::", "192.168.1.2", "holdfast.example"]) {
+    const message = refusal({ HOLDFAST_HOST: host });
+    assert.ok(message.startsWith(`HOLDFAST_HOST="${host}"`), message);
+    assert.match(message, /HOLDFAST_PUBLIC=yes/);
+    assert.equal(settings({ HOLDFAST_HOST: host, HOLDFAST_PUBLIC: "yes" }).host, host);
+  }
+});
+
+Deno.test("loopback is what only this machine reaches", () => {
+  for (const host of ["localhost", "LOCALHOST", "a.localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]"]) {
+    assert.equal(isLoopback(host), true, host);
+  }
+  for (
+    const host of [
+      "0.0.0.0",
+      "::",
+      "127.0.0.1.example",
+      "127.evil.example",
+      "localhost.example",
+      "10.0.0.1",
+      "",
+    ]
+  ) {
+    assert.equal(isLoopback(host), false, host);
+  }
+});
+
+Deno.test("on Deno Deploy the bound database is used, and HOLDFAST_PUBLIC=yes must be said", () => {
+  const deploy = { DENO_DEPLOYMENT_ID: "abc" };
+  assert.match(refusal(deploy), /^HOLDFAST_PUBLIC is not set.*HOLDFAST_PUBLIC=yes$/);
+  const set = settings({ ...deploy, HOLDFAST_PUBLIC: "yes" });
+  assert.equal(set.kv, undefined);
+  assert.equal(set.host, "0.0.0.0");
+  assert.equal(settings({ ...deploy, HOLDFAST_PUBLIC: "yes", HOLDFAST_KV: ":memory:" }).kv, ":memory:");
+});
+
+Deno.test("the region comes from HOLDFAST_REGION, else from FLY_REGION", () => {
+  assert.equal(settings({ FLY_REGION: "ams" }).region, "ams");
+  assert.equal(settings({ FLY_REGION: "ams", HOLDFAST_REGION: "fra" }).region, "fra");
+  assert.equal("region" in settings({ FLY_REGION: "" }), false);
+});
+
+Deno.test("a HOLDFAST_ name that is no setting is a warning that names the nearest one", () => {
+  const result = readSettings({ HOLDFAST_PARKAFTER: "10s", HOLDFAST_ALLOWED_ORIGIN: "x", PATH: "/bin" });
+  assert.ok(result.ok);
+  assert.deepEqual(result.warnings, [
+    "HOLDFAST_PARKAFTER is not a setting and has no effect; the nearest one is HOLDFAST_PARK_AFTER",
+    "HOLDFAST_ALLOWED_ORIGIN is not a setting and has no effect; the nearest one is HOLDFAST_ALLOWED_ORIGINS",
+  ]);
+});

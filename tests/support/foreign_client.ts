@@ -1,0 +1,420 @@
+/**
+ * A client written by hand from `docs/protocol.md` alone: npm `ws`, the JSON subprotocol, and nothing of this project's
+ * code. It proves that the document is enough, and judges what it receives by its own bookkeeping.
+ *
+ * It opens one connection to `echo` and counts: {@link ForeignClient.produce} sends the numbers 1, 2, 3, … and expects
+ * each back exactly once, in order.
+ */
+
+import { randomBytes } from "node:crypto";
+import { WebSocket } from "ws";
+
+/** A message as JSON text has it: name first. */
+type Wire = readonly [name: string, ...fields: unknown[]];
+
+interface Established {
+  readonly challenge: string;
+  readonly session: string;
+  readonly token: string;
+  readonly resumed: boolean;
+  readonly received: number;
+  readonly sent: number;
+  readonly keepalive: { readonly interval: number; readonly timeout: number };
+  readonly limits: { readonly windowMessages: number; readonly windowBytes: number };
+}
+
+/** A session message that the server has not acked: its number and its text. */
+interface Kept {
+  readonly seq: number;
+  readonly text: string;
+}
+
+/** What a {@link ForeignClient} saw. */
+export interface ForeignCounts {
+  dials: number;
+  established: number;
+  resumed: number;
+  replayed: number;
+  /** Session messages dropped because they had been taken before (`delivery.dedupe`). */
+  duplicates: number;
+  acksSent: number;
+  acksReceived: number;
+  pings: number;
+  goaways: number;
+}
+
+/** How a client's conduits are made and for how long it is patient; milliseconds. */
+export interface ForeignOptions {
+  /** Where to dial next. */
+  readonly url: () => string;
+  readonly settings?: { readonly durability?: "durable" | "ephemeral" };
+  /** How long an answer to `start` may take (default 2,000). */
+  readonly answer?: number;
+  /** The longest wait before a dial (default 400). */
+  readonly backoff?: number;
+}
+
+/** What `delivery.ack` allows at most. */
+const ACK_MESSAGES = 64;
+const ACK_MS = 50;
+/** The only connection, the client's first: odd, as `frame.ids` has it. */
+const CONNECTION = 1;
+/** Session messages for which this client has no use: it opens no channels and makes no calls. */
+const CONDUIT_NAMES = ["established", "refused", "ack", "ping", "pong", "goaway", "close", "volatile"];
+
+/** See the top of this file. */
+export class ForeignClient {
+  readonly counts: ForeignCounts = {
+    dials: 0,
+    established: 0,
+    resumed: 0,
+    replayed: 0,
+    duplicates: 0,
+    acksSent: 0,
+    acksReceived: 0,
+    pings: 0,
+    goaways: 0,
+  };
+  /** How conduits that had been established were closed, in order. */
+  readonly closeCodes: number[] = [];
+  /** Why the server refused a handshake, in order. */
+  readonly refusals: string[] = [];
+  session: string | null = null;
+  token: string | null = null;
+  /** The last `established`. */
+  established: Established | null = null;
+  /** What the server did that the protocol forbids, or that ended the session; null while all is well. */
+  failure: string | null = null;
+  /** How many numbers were given to {@link produce}. */
+  produced = 0;
+  /** The highest number that came back; all below it came before. */
+  echoed = 0;
+
+  readonly #options: ForeignOptions;
+  readonly #challenge = randomBytes(24).toString("base64url");
+  /** Session messages sent, and those of them not acked. */
+  #sent = 0;
+  readonly #kept: Kept[] = [];
+  #keptBytes = 0;
+  /** Session messages taken; what is taken is in memory, and so it is safe for this client. */
+  #received = 0;
+  #ackSent = 0;
+  #accepted = false;
+  readonly #sockets = new Set<WebSocket>();
+  readonly #established = new Set<WebSocket>();
+  #socket: WebSocket | null = null;
+  #attached = false;
+  #stopped = false;
+  #failures = 0;
+  readonly #timers: { [name in "dial" | "ack" | "silence" | "answer"]?: ReturnType<typeof setTimeout> } = {};
+  readonly #waiters = new Set<() => void>();
+
+  constructor(options: ForeignOptions) {
+    this.#options = options;
+    this.#keep("open", CONNECTION, { service: "echo" });
+  }
+
+  /** Dials, and from now on again whenever the conduit breaks. */
+  start(): void {
+    this.#stopped = false;
+    this.#dial();
+  }
+
+  get attached(): boolean {
+    return this.#attached;
+  }
+
+  get unacked(): number {
+    return this.#kept.length;
+  }
+
+  /** Highest session message taken from the server. */
+  get received(): number {
+    return this.#received;
+  }
+
+  /** Highest sequence number given to a session message. */
+  get sent(): number {
+    return this.#sent;
+  }
+
+  /** Sends the next numbers, as many of `count` as window and early limit allow; tells how many those were. */
+  produce(count: number): number {
+    // Before the first `established` the window is not known, and before `accept` 16 messages are allowed.
+    const limits = this.established?.limits ?? { windowMessages: 1, windowBytes: 0 };
+    let made = 0;
+    const texts: string[] = [];
+    while (made < count && this.#kept.length < limits.windowMessages) {
+      if (!this.#accepted && this.produced >= 16) break;
+      // No value of this client is longer in MessagePack than in JSON, so that this stays on the safe side.
+      if (this.#keptBytes + 1024 > limits.windowBytes) break;
+      texts.push(
+        this.#keep("message", CONNECTION, { n: ++this.produced, pad: "x".repeat(this.produced % 60) }),
+      );
+      made++;
+    }
+    if (this.#attached && texts.length > 0) this.#transmit(texts);
+    return made;
+  }
+
+  /** Resolves once `test` holds, which is looked at after each message and close. @throws if it does not within `ms`. */
+  async until(what: string, test: () => boolean, ms: number): Promise<void> {
+    const given = performance.now() + ms;
+    while (!test()) {
+      if (this.failure !== null) throw new Error(`${what}: ${this.failure}`);
+      const left = given - performance.now();
+      if (left <= 0) throw new Error(`${what}: not within ${ms} ms; ${this.describe()}`);
+      await new Promise<void>((resolve) => {
+        const wake = () => {
+          clearTimeout(timer);
+          this.#waiters.delete(wake);
+          resolve();
+        };
+        const timer = setTimeout(wake, left);
+        this.#waiters.add(wake);
+      });
+    }
+  }
+
+  /** Where it stands, for the message of a failed test. */
+  describe(): string {
+    return JSON.stringify({
+      session: this.session,
+      attached: this.#attached,
+      produced: this.produced,
+      echoed: this.echoed,
+      sent: this.#sent,
+      unacked: this.#kept.length,
+      received: this.#received,
+      closeCodes: this.closeCodes.slice(-8),
+      counts: this.counts,
+      failure: this.failure,
+    });
+  }
+
+  /** Drops the conduit as a broken network does; it dials again by itself unless it is stopped. */
+  break(): void {
+    this.#socket?.terminate();
+  }
+
+  /** Dials a second conduit now and leaves the older one open, for the server to close it. */
+  move(): void {
+    this.#dial();
+  }
+
+  /** Drops the conduit and stays away. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const timer of Object.values(this.#timers)) clearTimeout(timer);
+    const open = [...this.#sockets];
+    const closed = open.map((socket) => new Promise((resolve) => void socket.once("close", resolve)));
+    for (const socket of open) socket.terminate();
+    await Promise.all(closed);
+  }
+
+  /** Ends the session with `close` and resolves with the code that the server answers with. */
+  async close(): Promise<number> {
+    this.#stopped = true;
+    const socket = this.#socket;
+    if (socket === null || !this.#attached) throw new Error("close needs a conduit");
+    const code = new Promise<number>((resolve) => void socket.once("close", resolve));
+    socket.send(JSON.stringify(["close", { reason: "done", detail: "" }]));
+    const answer = await code;
+    await this.stop();
+    return answer;
+  }
+
+  #dial(): void {
+    clearTimeout(this.#timers.dial);
+    this.counts.dials++;
+    const socket = new WebSocket(this.#options.url(), ["holdfast.v1.json"], {
+      perMessageDeflate: false,
+      handshakeTimeout: this.#options.answer ?? 2_000,
+    });
+    this.#sockets.add(socket);
+    const older = this.#socket;
+    if (older === null) this.#socket = socket;
+    clearTimeout(this.#timers.answer);
+    this.#timers.answer = setTimeout(() => socket.terminate(), this.#options.answer ?? 2_000);
+    socket.on("open", () => {
+      const resume = this.session === null || this.token === null ? {} : {
+        resume: { session: this.session, token: this.token, received: this.#received, sent: this.#sent },
+      };
+      const settings = this.#options.settings === undefined ? {} : { settings: this.#options.settings };
+      socket.send(
+        JSON.stringify(["start", { version: 1, challenge: this.#challenge, ...resume, ...settings }]),
+      );
+    });
+    // An error is always followed by the close that says what to do.
+    socket.on("error", () => {});
+    socket.on("message", (data: Uint8Array, isBinary: boolean) => {
+      if (isBinary) this.#fail("a binary frame under the JSON subprotocol");
+      else this.#onFrame(socket, new TextDecoder().decode(data));
+      this.#wake();
+    });
+    socket.on("close", (code: number, reason: Uint8Array) => {
+      this.#sockets.delete(socket);
+      this.#onClose(socket, code, new TextDecoder().decode(reason));
+      this.#wake();
+    });
+  }
+
+  #onFrame(socket: WebSocket, text: string): void {
+    for (const line of text.split("\n")) {
+      const message = JSON.parse(line) as Wire;
+      if (message[0] === "established") this.#onEstablished(socket, message[1] as Established);
+      else if (message[0] === "refused") this.#onRefused(message[1] as { reason: string; detail: string });
+      // What an older conduit still delivers changes nothing: its messages come again on the newer one.
+      else if (socket === this.#socket) this.#onMessage(socket, message);
+    }
+    if (socket === this.#socket) this.#listen(socket);
+  }
+
+  #onEstablished(socket: WebSocket, established: Established): void {
+    if (established.challenge !== this.#challenge) return this.#fail("established repeats another challenge");
+    if (this.session !== null && established.session !== this.session) return this.#fail("another session");
+    if (this.session !== null && !established.resumed) return this.#fail("a resume gave a new session");
+    if (established.received > this.#sent || established.received < this.#sent - this.#kept.length) {
+      return this.#fail(
+        `the server received ${established.received} of ${this.#sent}; ${this.#kept.length} unacked`,
+      );
+    }
+    if (established.sent < this.#received) {
+      return this.#fail(`the server sent ${established.sent}, ${this.#received} came`);
+    }
+    clearTimeout(this.#timers.answer);
+    clearTimeout(this.#timers.dial);
+    this.counts.established++;
+    if (established.resumed) this.counts.resumed++;
+    this.session = established.session;
+    this.token = established.token;
+    this.established = established;
+    this.#established.add(socket);
+    this.#socket = socket;
+    this.#attached = true;
+    this.#failures = 0;
+    this.#onAck(established.received);
+    this.#sendAck();
+    this.counts.replayed += this.#kept.length;
+    this.#transmit(this.#kept.map((kept) => kept.text));
+  }
+
+  #onRefused({ reason, detail }: { reason: string; detail: string }): void {
+    this.refusals.push(reason);
+    // The close code that follows tells what to do; only what must not happen to a well-behaved client is judged here.
+    if (!["unavailable", "draining"].includes(reason)) this.#fail(`refused: ${reason}: ${detail}`);
+  }
+
+  #onMessage(socket: WebSocket, [name, ...fields]: Wire): void {
+    switch (name) {
+      case "ack":
+        this.counts.acksReceived++;
+        return this.#onAck(fields[0] as number);
+      case "ping":
+        this.counts.pings++;
+        return void socket.send(JSON.stringify(["pong", fields[0]]));
+      case "goaway":
+        // Dials first and keeps the old conduit until the new one is established (`end.goaway`).
+        this.counts.goaways++;
+        clearTimeout(this.#timers.dial);
+        this.#timers.dial = setTimeout(
+          () => this.#dial(),
+          Math.random() * Math.min((fields[0] as { after: number }).after, 200),
+        );
+        return;
+      case "close":
+        return this.#fail(`the server ended the session: ${JSON.stringify(fields[0])}`);
+      default:
+        if (!CONDUIT_NAMES.includes(name)) this.#onSessionMessage(name, fields);
+    }
+  }
+
+  #onSessionMessage(name: string, fields: readonly unknown[]): void {
+    const [seq, connection, field] = fields as [number, number, unknown];
+    if (seq <= this.#received) {
+      this.counts.duplicates++;
+      return;
+    }
+    if (seq !== this.#received + 1) return this.#fail(`message ${seq} after ${this.#received}`);
+    this.#received = seq;
+    if (connection !== CONNECTION) return this.#fail(`${name} for connection ${connection}`);
+    if (name === "accept") {
+      if (this.#accepted) return this.#fail("a second accept");
+      this.#accepted = true;
+    } else if (name === "message") {
+      const { n, pad } = field as { n: number; pad: string };
+      if (n !== this.echoed + 1) return this.#fail(`echo ${n} after ${this.echoed}`);
+      if (pad !== "x".repeat(n % 60)) return this.#fail(`echo ${n} is not what was sent`);
+      this.echoed = n;
+    } else {
+      return this.#fail(`${name}: ${JSON.stringify(field)}`);
+    }
+    if (this.#received - this.#ackSent >= ACK_MESSAGES) this.#sendAck();
+    else this.#timers.ack ??= setTimeout(() => this.#sendAck(), ACK_MS);
+  }
+
+  #onAck(received: number): void {
+    if (received > this.#sent) return this.#fail(`ack ${received} of ${this.#sent}`);
+    while (this.#kept[0] !== undefined && this.#kept[0].seq <= received) {
+      this.#keptBytes -= this.#kept.shift()!.text.length;
+    }
+  }
+
+  #onClose(socket: WebSocket, code: number, reason: string): void {
+    if (this.#established.delete(socket)) this.closeCodes.push(code);
+    if (socket !== this.#socket) {
+      // Either a replaced conduit, or a dial that came to nothing while the older one lives.
+      if (this.#socket === null || this.#attached) return;
+    } else {
+      this.#socket = null;
+      this.#attached = false;
+      clearTimeout(this.#timers.silence);
+      clearTimeout(this.#timers.ack);
+      delete this.#timers.ack;
+    }
+    if (this.#stopped) return;
+    if (code === 1009 || code >= 4500 && code <= 4699) return this.#fail(`closed with ${code}: ${reason}`);
+    clearTimeout(this.#timers.dial);
+    const most = Math.min(this.#options.backoff ?? 400, 50 * 2 ** Math.min(6, this.#failures++));
+    this.#timers.dial = setTimeout(() => this.#dial(), 10 + Math.random() * most);
+  }
+
+  /** Nothing at all for `interval + timeout`: the conduit is dead (`keepalive.silence`). */
+  #listen(socket: WebSocket): void {
+    const { interval, timeout } = this.established?.keepalive ?? { interval: 1_000, timeout: 1_000 };
+    clearTimeout(this.#timers.silence);
+    this.#timers.silence = setTimeout(() => socket.terminate(), interval + timeout);
+  }
+
+  #sendAck(): void {
+    clearTimeout(this.#timers.ack);
+    delete this.#timers.ack;
+    if (!this.#attached) return;
+    this.#ackSent = this.#received;
+    this.counts.acksSent++;
+    this.#socket?.send(JSON.stringify(["ack", this.#received]));
+  }
+
+  /** Frames of at most 200 messages: far below the frame limit. */
+  #transmit(texts: readonly string[]): void {
+    for (let at = 0; at < texts.length; at += 200) this.#socket?.send(texts.slice(at, at + 200).join("\n"));
+  }
+
+  #keep(name: string, ...fields: unknown[]): string {
+    const seq = ++this.#sent;
+    const text = JSON.stringify([name, seq, ...fields]);
+    this.#kept.push({ seq, text });
+    this.#keptBytes += text.length;
+    return text;
+  }
+
+  #fail(what: string): void {
+    this.failure ??= what;
+    this.#stopped = true;
+    clearTimeout(this.#timers.dial);
+  }
+
+  #wake(): void {
+    for (const wake of [...this.#waiters]) wake();
+  }
+}
