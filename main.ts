@@ -1,10 +1,13 @@
 /** The composition root: settings, ports, routes, the listening line, the stop. */
 
+import { Tally } from "./src/conduit/tally.ts";
 import { WebSocketConduit } from "./src/conduit/websocket_conduit.ts";
 import { gracefulStop } from "./src/graceful_stop.ts";
 import { describeError, JsonLog } from "./src/observe/json_log.ts";
 import { echo } from "./src/service/echo.ts";
+import { NodeDirectory } from "./src/session/node_directory.ts";
 import { SessionRegistry } from "./src/session/session_registry.ts";
+import { Sweeper } from "./src/session/sweeper_runner.ts";
 import { describeLimits, isLoopback, readSettings } from "./src/settings.ts";
 import { openKvSessionStore } from "./src/storage/kv_session_store.ts";
 import { systemClock } from "./src/system/clock.ts";
@@ -47,11 +50,23 @@ const store = await openKvSessionStore(settings.kv, { clock }).catch((error) => 
 });
 const boot = publicId(random);
 const node = Deno.env.get("FLY_MACHINE_ID") ?? boot;
-const registry = new SessionRegistry({ store, clock, random, log, settings, services: [echo], node, boot });
+const registry = new SessionRegistry({
+  ...settings,
+  store,
+  clock,
+  random,
+  log,
+  services: [echo],
+  node,
+  boot,
+});
+const directory = new NodeDirectory(store, clock, log, boot, node);
+const sweeper = new Sweeper(registry, directory);
 
 const conduits = {
   clock,
   log,
+  open: new Tally(),
   frameBytes: settings.limits.frameBytes,
   // A replay is at most a window, and must not look like a slow consumer.
   bufferedBytes: 4 * Math.max(settings.limits.frameBytes, settings.limits.windowBytes),
@@ -68,6 +83,8 @@ const routes = app({
   log,
 });
 
+directory.start();
+sweeper.start();
 const server = serve();
 
 function serve(): Deno.HttpServer {
@@ -80,7 +97,11 @@ function serve(): Deno.HttpServer {
   try {
     return Deno.serve({ port, hostname, onListen }, (request) => routes.fetch(request));
   } catch (error) {
-    console.error(`PORT=${port}, HOLDFAST_HOST=${hostname}: cannot listen: ${describeError(error)}`);
+    console.error(
+      `PORT=${port}, HOLDFAST_HOST=${hostname}: cannot listen: ${
+        error instanceof Error ? error.message : error
+      }`,
+    );
     store.close();
     Deno.exit(1);
   }
@@ -94,9 +115,13 @@ const stop = async (signal: "SIGINT" | "SIGTERM") => {
   // Platforms follow with SIGKILL, some after 5 s.
   await gracefulStop(
     [
-      { name: "drain", run: () => registry.drain(), within: 3_000 },
-      { name: "server", run: () => server.shutdown(), within: 500 },
-      { name: "store", run: () => store.close(), within: 250 },
+      { name: "drain", run: () => registry.drain(), within: 2_400 },
+      // The server's own shutdown would overwrite the close codes that are still under way.
+      { name: "conduits", run: () => conduits.open.whenNone(), within: 700 },
+      { name: "server", run: () => server.shutdown(), within: 300 },
+      { name: "sweeper", run: () => sweeper.stop(), within: 200 },
+      { name: "directory", run: () => directory.stop(), within: 200 },
+      { name: "store", run: () => store.close(), within: 100 },
     ],
     clock,
     log,

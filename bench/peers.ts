@@ -4,7 +4,12 @@ import { msgpackCodec } from "../src/protocol/msgpack_codec.ts";
 import { encodeConduit, encodeSession } from "../src/protocol/encode.ts";
 import type { FrameCodec } from "../src/protocol/codec.ts";
 import { DEFAULT_LIMITS, PROTOCOL_VERSION } from "../src/protocol/limits.ts";
-import { isSessionMessage, type Durability, type Message, type SessionMessage } from "../src/protocol/messages.ts";
+import {
+  type Durability,
+  isSessionMessage,
+  type Message,
+  type SessionMessage,
+} from "../src/protocol/messages.ts";
 import { secret, systemRandom } from "../src/system/random.ts";
 import { TestBody } from "./body.ts";
 
@@ -199,7 +204,9 @@ export class HoldfastPeer extends Peer {
 
   /** Takes the next session message; anything but `accept` and echoes is a failure. */
   #next(message: SessionMessage): boolean {
-    if (message.seq !== this.#received + 1 || !("connection" in message) || message.connection !== CONNECTION) {
+    if (
+      message.seq !== this.#received + 1 || !("connection" in message) || message.connection !== CONNECTION
+    ) {
       this.fail(`expected message ${this.#received + 1} of connection ${CONNECTION}, got ${message.seq}`);
       return false;
     }
@@ -224,9 +231,7 @@ export type System = "bare" | "naive" | "ephemeral" | "durable";
 
 /** Opens a peer for a system. */
 export function openPeer(system: System, options: PeerOptions): PlainPeer | HoldfastPeer {
-  return system === "bare" || system === "naive"
-    ? new PlainPeer(options)
-    : new HoldfastPeer(options, system);
+  return system === "bare" || system === "naive" ? new PlainPeer(options) : new HoldfastPeer(options, system);
 }
 
 /** Opens `count` peers, a few at a time so that no listen queue overflows, and waits until all may send. */

@@ -18,10 +18,10 @@ const PAGES: PagesOptions = {
 };
 
 const FILES = [
-  { path: "/", in: "source", file: "index.html", type: "text/html; charset=utf-8" },
-  { path: "/page.css", in: "source", file: "page.css", type: "text/css; charset=utf-8" },
-  { path: "/icon.svg", in: "source", file: "icon.svg", type: "image/svg+xml" },
-  { path: "/page.js", in: "built", file: "page.js", type: "text/javascript; charset=utf-8" },
+  { path: "/", in: "source", name: "index.html", type: "text/html; charset=utf-8" },
+  { path: "/page.css", in: "source", name: "page.css", type: "text/css; charset=utf-8" },
+  { path: "/icon.svg", in: "source", name: "icon.svg", type: "image/svg+xml" },
+  { path: "/page.js", in: "built", name: "page.js", type: "text/javascript; charset=utf-8" },
 ] as const;
 
 interface Served {
@@ -33,20 +33,26 @@ interface Served {
  * The page's routes.
  *
  * Files are read once, at their first request. Their names stay, so browsers ask each time (`no-cache`) and mostly get
- * 304: nodes of two versions side by side then never serve one half of a page each for long. A file that is missing is
- * a 503 that says which command makes it, and is looked for again at the next request.
+ * 304: nodes of two versions side by side then never serve one half of a page each for long. Where the script was not
+ * built, it and the page that needs it are a 503 that says which command makes it, and it is looked for again next time.
  */
 export function pages(options: PagesOptions = PAGES): Hono {
   const routes = new Hono();
-  for (const { path, in: folder, file, type } of FILES) {
-    const url = new URL(file, options[folder]);
-    let served: Served | undefined;
+  const script = file(new URL("page.js", options.built));
+  for (const { path, in: folder, name, type } of FILES) {
+    const read = folder === "built" ? script : file(new URL(name, options[folder]));
     routes.get(path, async (context) => {
-      served ??= await read(url);
-      return served === undefined ? missing(file) : answer(context, served, type);
+      const served = await read();
+      if (served === undefined || (path === "/" && await script() === undefined)) return notBuilt();
+      return answer(context, served, type);
     });
   }
   return routes;
+}
+
+function file(url: URL): () => Promise<Served | undefined> {
+  let served: Served | undefined;
+  return async () => served ??= await read(url);
 }
 
 async function read(url: URL): Promise<Served | undefined> {
@@ -75,11 +81,12 @@ function names(header: string | undefined, etag: string): boolean {
   );
 }
 
-function missing(file: string): Response {
+function notBuilt(): Response {
   return problem({
     status: 503,
     name: "page-not-built",
     title: "Page not built",
-    detail: `${file} is missing: \`deno task build\` makes it, and \`deno task start\` does so by itself`,
+    detail:
+      "the page's script is missing: `deno task build` makes it, and `deno task start` does so by itself",
   });
 }

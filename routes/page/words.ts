@@ -5,7 +5,12 @@ import type { Happening } from "./history_state.ts";
 /** Where the session stands, for this page. Times are milliseconds since the Unix epoch. */
 export type Standing =
   | { readonly kind: "connecting"; readonly attempt: number }
-  | { readonly kind: "attached"; readonly resumed: boolean; readonly replayed: number; readonly apart: number }
+  | {
+    readonly kind: "attached";
+    readonly resumed: boolean;
+    readonly replayed: number;
+    readonly apart: number;
+  }
   | { readonly kind: "detached"; readonly reason: string; readonly retryAt: number | null }
   | { readonly kind: "offline"; readonly until: number }
   | { readonly kind: "ending" }

@@ -10,6 +10,7 @@ import type { Clock } from "../system/clock.ts";
 import { cutReason } from "./close_reason.ts";
 import type { Conduit, ConduitHandler } from "./conduit.ts";
 import { nextConduitId } from "./conduit_id.ts";
+import type { Tally } from "./tally.ts";
 
 /** How long a closed socket may wait for the peer's half of the close. Milliseconds. */
 export const CLOSE_WAIT_MS = 3_000;
@@ -31,6 +32,8 @@ export interface WebSocketConduitContext {
    * Must exceed a whole window, or a replay would look like one.
    */
   readonly bufferedBytes: number;
+  /** Counts the conduits whose end was not reported yet. */
+  readonly open: Tally;
   /** Called once for each conduit, when its socket is open. */
   accept(conduit: Conduit): ConduitHandler;
 }
@@ -63,6 +66,7 @@ export class WebSocketConduit implements Conduit, EventListenerObject {
     this.#socket = socket;
     this.subprotocol = subprotocol;
     this.#context = context;
+    context.open.add();
     socket.binaryType = "arraybuffer";
     socket.addEventListener("open", this);
     socket.addEventListener("message", this);
@@ -187,6 +191,7 @@ export class WebSocketConduit implements Conduit, EventListenerObject {
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#disarm();
+    this.#context.open.remove();
     const handler = this.#handler;
     this.#handler = null;
     if (handler !== null) this.#guard(handler.onClose(code, reason));

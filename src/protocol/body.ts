@@ -26,6 +26,7 @@ export class BodyError extends TypeError {
   /** Where in the value: `$` is the whole, `$.name[2]` a part. */
   readonly path: string;
 
+  /** Builds the error: where, and what is wrong there. */
   constructor(path: string, problem: string) {
     super(`${path}: ${problem} (frame.body)`);
     this.name = "BodyError";
@@ -114,7 +115,9 @@ function writeValue(writer: ByteWriter, value: unknown, path: Path): void {
 
 function writeObject(writer: ByteWriter, value: object, path: Path): void {
   if (value instanceof Uint8Array) return writer.binary(value);
-  if (path.length === MAX_DEPTH) throw failed(path, `nested deeper than ${MAX_DEPTH} containers, or in itself`);
+  if (path.length === MAX_DEPTH) {
+    throw failed(path, `nested deeper than ${MAX_DEPTH} containers, or in itself`);
+  }
   if (Array.isArray(value)) {
     writer.array(value.length);
     for (let i = 0; i < value.length; i++) {
@@ -143,7 +146,8 @@ function writeObject(writer: ByteWriter, value: object, path: Path): void {
 /** True for what `{}` and `Object.create(null)` make, in any realm. */
 function isPlain(value: object): boolean {
   const prototype = Object.getPrototypeOf(value);
-  return prototype === null || Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, "hasOwnProperty");
+  return prototype === null ||
+    Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, "hasOwnProperty");
 }
 
 const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_]*$/;

@@ -6,7 +6,7 @@ const INITIAL_BYTES = 2048;
 /** A buffer that one large value made grow beyond this is given back. */
 const KEPT_BYTES = 1024 * 1024;
 /** Up to here a loop over ASCII beats the call into the platform. */
-const SHORT = 40;
+const SHORT = 200;
 const ENCODER = new TextEncoder();
 const TWO_32 = 0x1_0000_0000;
 
@@ -46,7 +46,9 @@ export class ByteWriter {
   /** @throws {RangeError} If the value is not an integer within ±(2^53 − 1). */
   integer(value: number): void {
     if (value >= 0 && value < 0x80 && Number.isInteger(value)) return this.#byte(value);
-    if (!Number.isSafeInteger(value)) throw new RangeError(`an integer within ±(2^53 − 1) is needed, not ${value}`);
+    if (!Number.isSafeInteger(value)) {
+      throw new RangeError(`an integer within ±(2^53 − 1) is needed, not ${value}`);
+    }
     this.#reserve(9);
     const at = this.#length;
     const view = this.#view;
@@ -141,18 +143,32 @@ export class ByteWriter {
     else this.#countHeader(0xde, size);
   }
 
-  /**
-   * Puts the header of an array or a map before the elements that were written since `from`, for one whose length
-   * shows only at its end.
-   */
-  wrap(kind: "array" | "map", from: number, length: number): void {
+  /** Leaves room for the header of an array or a map whose length shows only at its end. */
+  open(): number {
+    this.#byte(0);
+    return this.#length - 1;
+  }
+
+  /** Writes the header of what was opened at `at` and got `count` elements, or entries, since. */
+  close(kind: "array" | "map", at: number, count: number): void {
+    if (count < 0x10) {
+      this.#bytes[at] = (kind === "array" ? 0x90 : 0x80) | count;
+      return;
+    }
+    const more = count < 0x1_0000 ? 2 : 4;
+    this.#reserve(more);
     const end = this.#length;
-    const header = length < 0x10 ? 1 : length < 0x1_0000 ? 3 : 5;
-    this.#reserve(header);
-    this.#bytes.copyWithin(from + header, from, end);
-    this.#length = from;
-    this[kind](length);
-    this.#length = end + header;
+    this.#bytes.copyWithin(at + 1 + more, at + 1, end);
+    this.#length = at;
+    this[kind](count);
+    this.#length = end + more;
+  }
+
+  /** Bytes that are MessagePack already. */
+  raw(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
   }
 
   #byte(value: number): void {

@@ -16,7 +16,9 @@ export type Decoded =
 
 /** The byte limits a decoder enforces before it allocates. */
 export interface DecodeLimits {
+  /** Longest frame, MessagePack bytes. The conduit refuses longer ones before they are decoded. */
   readonly frameBytes: number;
+  /** Longest encoded body, bytes. */
   readonly bodyBytes: number;
 }
 
@@ -27,6 +29,7 @@ export interface DecodeLimits {
  * store holds and what `frame.cost` counts. A codec turns a run of those into a frame, and a frame into messages.
  */
 export interface FrameCodec {
+  /** What this codec speaks. */
   readonly subprotocol: Subprotocol;
 
   /**

@@ -16,7 +16,36 @@
  */
 export type Instruction = "resume" | "over" | "taken-over" | "credentials" | "stop";
 
-const TABLE = {
+/** Every reason the protocol has for the end of a conduit or a session. */
+export type Reason =
+  | "unavailable"
+  | "draining"
+  | "rate-limited"
+  | "too-many-sessions"
+  | "no-slots"
+  | "handshake-timeout"
+  | "keepalive-timeout"
+  | "slow-consumer"
+  | "protocol-error"
+  | "unknown-session"
+  | "stale-token"
+  | "expired"
+  | "closed"
+  | "diverged"
+  | "settings-changed"
+  | "challenge-used"
+  | "token-reuse"
+  | "idle"
+  | "ended"
+  | "superseded"
+  | "malformed"
+  | "unsupported-version"
+  | "forbidden"
+  | "unauthorized"
+  | "authorisation-expired"
+  | "frame-too-big";
+
+const TABLE: { readonly [R in Reason]: { readonly code: number; readonly instruction: Instruction } } = {
   // 44xx: reconnect and resume.
   "unavailable": { code: 4400, instruction: "resume" },
   "draining": { code: 4400, instruction: "resume" },
@@ -47,10 +76,7 @@ const TABLE = {
   "authorisation-expired": { code: 4601, instruction: "credentials" },
   // The frame would be refused again.
   "frame-too-big": { code: 1009, instruction: "over" },
-} as const satisfies { readonly [reason: string]: { readonly code: number; readonly instruction: Instruction } };
-
-/** Every reason the protocol has for the end of a conduit or a session. */
-export type Reason = keyof typeof TABLE;
+};
 
 /** All reasons, in the order of the table. */
 export const REASONS: readonly Reason[] = Object.keys(TABLE) as Reason[];

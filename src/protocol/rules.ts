@@ -21,7 +21,9 @@ export type RuleId =
 
 /** What a peer did wrong: the rule it broke and, for a person, how. A value, never thrown. */
 export interface Violation {
+  /** The rule that was broken. */
   readonly rule: RuleId;
+  /** How, for a person. */
   readonly detail: string;
 }
 

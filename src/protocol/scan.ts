@@ -202,7 +202,9 @@ function noteKey(bytes: Uint8Array, from: number, to: number, level: number): nu
   const count = keyCount[level]!;
   for (let i = base; i < base + count; i++) {
     const other = keyFrom[i]!;
-    if (keyTo[i]! - other === to - from && equal(bytes, from, bytes, other, to - from)) return PROBLEM.duplicate;
+    if (keyTo[i]! - other === to - from && equal(bytes, from, bytes, other, to - from)) {
+      return PROBLEM.duplicate;
+    }
   }
   keyFrom[base + count] = from;
   keyTo[base + count] = to;

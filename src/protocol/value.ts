@@ -73,6 +73,15 @@ export class ValueReader {
     }
   }
 
+  /** Where the binary is that comes next, and moves behind it; null, and stays, if it is something else. */
+  binary(): { readonly from: number; readonly to: number } | null {
+    const head = this.#bytes[this.#at]!;
+    if (head < 0xc4 || head > 0xc6) return null;
+    const length = this.#enter(head);
+    this.#at += length;
+    return { from: this.#at - length, to: this.#at };
+  }
+
   /** Moves behind the header of a string, binary, array or map and gives the length it declares. */
   #enter(head: number): number {
     const length = declaredLength(this.#bytes, this.#at, head);

@@ -19,7 +19,8 @@ import { DRAINING, UNAVAILABLE } from "./admission_state.ts";
 import { EndedMemory } from "./ended_memory.ts";
 import { Link, type LinkHost } from "./link.ts";
 import type { SessionState } from "./session_model.ts";
-import { type RunnerHost, SessionRunner } from "./session_runner.ts";
+import type { RunnerHost } from "./runner_host.ts";
+import { SessionRunner } from "./session_runner.ts";
 
 /** What a registry is told at the start; durations in milliseconds. */
 export interface RegistryOptions {

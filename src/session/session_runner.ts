@@ -7,43 +7,13 @@ import type { Frame } from "../protocol/codec.ts";
 import { encodeConduit } from "../protocol/encode.ts";
 import type { Established } from "../protocol/messages.ts";
 import { closeCode, type Reason } from "../protocol/reasons.ts";
-import type { Log } from "../observe/log.ts";
-import type { Rejection, Service, ServiceConnection } from "../service/service.ts";
 import type { CommitOutcome, CommitSource, SessionWrite } from "../storage/committer.ts";
 import { type PlannedWrite, planWrite, type StoredSession } from "../storage/session_write.ts";
-import type { Clock } from "../system/clock.ts";
-import type { PeerCounters } from "./delivery_state.ts";
 import type { Link } from "./link.ts";
+import type { AttachRequest, RunnerHost } from "./runner_host.ts";
+import { SessionServices } from "./session_services.ts";
 import type { ServiceAction, SessionEffect, SessionEvent, SessionState } from "./session_model.ts";
 import { commitPoint, step, wakeAt } from "./session_state.ts";
-import type { TokenHash } from "./token_state.ts";
-
-/** What a session needs of its node. */
-export interface RunnerHost {
-  readonly clock: Clock;
-  readonly log: Log;
-  /** The node's process, new at every start; part of each commit's identity. */
-  readonly boot: string;
-  readonly node: string;
-  readonly region: string | undefined;
-  /** Milliseconds without a conduit after which a durable session leaves memory. */
-  readonly parkAfter: number;
-  readonly services: ReadonlyMap<string, Service>;
-  readonly committer: { request(source: CommitSource): void };
-  /** The session left this node's memory: parked, ended, or owned by another node. */
-  forget(runner: SessionRunner, why: "parked" | "ended" | "moved"): void;
-}
-
-/** A handshake that was admitted: the conduit, and the new token it is offered. */
-export interface AttachRequest {
-  readonly link: Link;
-  readonly challenge: string;
-  /** The secret itself; it goes into `established` and is kept nowhere. */
-  readonly token: string;
-  readonly hash: TokenHash;
-  readonly peer: PeerCounters;
-  readonly resumed: boolean;
-}
 
 interface PendingAttach {
   readonly request: AttachRequest;
@@ -53,6 +23,7 @@ interface PendingAttach {
 export class SessionRunner implements CommitSource {
   readonly state: SessionState;
   readonly #host: RunnerHost;
+  readonly #services: SessionServices;
   /** Null for an ephemeral session: it is nowhere but here. */
   #stored: StoredSession | null;
   #planned: PlannedWrite | null = null;
@@ -67,6 +38,7 @@ export class SessionRunner implements CommitSource {
 
   constructor(host: RunnerHost, state: SessionState, stored: StoredSession | null) {
     this.#host = host;
+    this.#services = new SessionServices(this, host);
     this.state = state;
     this.#stored = stored;
   }
@@ -153,7 +125,7 @@ export class SessionRunner implements CommitSource {
   /** Another node owns the session: everything in memory is void (`resume.anywhere`). */
   lost(): void {
     if (this.#gone) return;
-    this.#endServices();
+    for (const { id, service } of this.state.mux.connections.values()) this.#services.ended(id, service);
     const link = this.#link;
     this.#leave("moved");
     link?.close(closeCode("superseded"), "superseded");
@@ -216,12 +188,12 @@ export class SessionRunner implements CommitSource {
     for (const effect of effects) {
       switch (effect.kind) {
         case "deliver":
-          this.#deliver(effect.connection, effect.body, effect.volatile);
+          this.#services.deliver(effect.connection, effect.body, effect.volatile);
           break;
         case "transmit": {
           const link = this.#linkOf(effect.conduit);
           if (link === null) break;
-          const conduitMessages = effect.volatile.map(encodeConduit);
+          const conduitMessages: Uint8Array[] = effect.volatile.map(encodeConduit);
           if (effect.ack !== null) conduitMessages.unshift(encodeConduit(effect.ack));
           link.transmit(
             conduitMessages.length === 0 ? effect.messages : [...conduitMessages, ...effect.messages],
@@ -241,10 +213,10 @@ export class SessionRunner implements CommitSource {
           this.#close(effect.conduit, effect.code, effect.reason);
           break;
         case "offer":
-          this.#offer(effect.connection, effect.service, effect.metadata);
+          this.#services.offer(effect.connection, effect.service, effect.metadata);
           break;
         case "connection_ended":
-          this.#connectionEnded(effect.connection, effect.service);
+          this.#services.ended(effect.connection, effect.service);
           break;
         case "violated": {
           const { rule, detail } = effect.violation;
@@ -304,60 +276,6 @@ export class SessionRunner implements CommitSource {
     if (this.#link?.id === conduit) return this.#link;
     const attaching = this.#attaching?.request.link;
     return attaching?.id === conduit ? attaching : null;
-  }
-
-  #offer(id: number, name: string, metadata: { readonly [key: string]: string }): void {
-    const service = this.#host.services.get(name);
-    if (service === undefined) {
-      const detail = `no service ${JSON.stringify(name)} here`;
-      return this.act({ do: "reject", connection: id, reason: "unknown-service", detail });
-    }
-    const connection = new RunnerConnection(this, id);
-    let rejection: Rejection | void = undefined;
-    try {
-      rejection = service.onOpen?.(connection, metadata);
-    } catch (error) {
-      rejection = { reason: "service-failed", detail: "the service failed" };
-      this.#serviceThrew(name, error);
-    }
-    if (rejection === undefined) this.act({ do: "accept", connection: id });
-    else this.act({ do: "reject", connection: id, ...rejection });
-  }
-
-  #deliver(id: number, body: Uint8Array, volatile: boolean): void {
-    // A message before it in the same frame may have ended the connection.
-    const name = this.state.mux.connections.get(id)?.service;
-    if (name === undefined) return;
-    const service = this.#host.services.get(name);
-    if (service === undefined) {
-      const detail = `this node does not serve ${JSON.stringify(name)} any more`;
-      return this.act({ do: "end", connection: id, reason: "unknown-service", detail });
-    }
-    const connection = new RunnerConnection(this, id);
-    try {
-      if (volatile) service.onVolatile?.(connection, body);
-      else service.onMessage(connection, body);
-    } catch (error) {
-      this.#serviceThrew(name, error);
-      this.act({ do: "end", connection: id, reason: "service-failed", detail: "the service failed" });
-    }
-  }
-
-  #connectionEnded(id: number, name: string): void {
-    try {
-      this.#host.services.get(name)?.onEnd?.(new RunnerConnection(this, id));
-    } catch (error) {
-      this.#serviceThrew(name, error);
-    }
-  }
-
-  #endServices(): void {
-    for (const { id, service } of this.state.mux.connections.values()) this.#connectionEnded(id, service);
-  }
-
-  #serviceThrew(service: string, error: unknown): void {
-    const message = error instanceof Error ? error.stack ?? error.message : String(error);
-    this.#host.log.error("service-failed", { session: this.state.id, service, error: message });
   }
 
   get #pending(): boolean {
@@ -425,41 +343,5 @@ export class SessionRunner implements CommitSource {
       return Infinity;
     }
     return detachedAt + this.#host.parkAfter;
-  }
-}
-
-/** A connection in a service's hands: made when it is needed, so that an idle one costs nothing here. */
-class RunnerConnection implements ServiceConnection {
-  readonly #runner: SessionRunner;
-  readonly id: number;
-
-  constructor(runner: SessionRunner, id: number) {
-    this.#runner = runner;
-    this.id = id;
-  }
-
-  get session(): string {
-    return this.#runner.state.id;
-  }
-
-  get principal(): string {
-    return this.#runner.state.principal;
-  }
-
-  send(body: Uint8Array): void {
-    this.#runner.act({ do: "send", connection: this.id, body });
-  }
-
-  sendVolatile(body: Uint8Array): void {
-    this.#runner.act({ do: "send_volatile", connection: this.id, body });
-  }
-
-  end(reason?: string, detail?: string): void {
-    this.#runner.act({
-      do: "end",
-      connection: this.id,
-      ...(reason === undefined ? {} : { reason }),
-      ...(detail === undefined ? {} : { detail }),
-    });
   }
 }

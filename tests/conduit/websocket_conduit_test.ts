@@ -10,6 +10,7 @@ import {
 } from "../../src/conduit/websocket_conduit.ts";
 import type { Conduit } from "../../src/conduit/conduit.ts";
 import type { Subprotocol } from "../../src/protocol/codec.ts";
+import { Tally } from "../../src/conduit/tally.ts";
 import { type Bench, conduitContract } from "../contracts/conduit_contract.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { RecordingHandler } from "../support/recording_handler.ts";
@@ -35,12 +36,14 @@ async function openBench(
   const clock = new FakeClock();
   const log = new TestLog();
   const handler = new RecordingHandler();
+  const open = new Tally();
   const accepted = Promise.withResolvers<Conduit>();
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, (request) => {
     const { socket, response } = Deno.upgradeWebSocket(request, { idleTimeout: 0 });
     new WebSocketConduit(socket, subprotocol, {
       clock,
       log,
+      open,
       frameBytes: FRAME_BYTES,
       bufferedBytes: 4 * FRAME_BYTES,
       accept(conduit) {
@@ -51,6 +54,7 @@ async function openBench(
     });
     return response;
   });
+  assert.equal(open.count, 0);
   const socket = new PeerSocket(`ws://127.0.0.1:${server.addr.port}/`);
   const far = new RecordingHandler();
   socket.on("message", (data: Buffer, binary: boolean) => {
@@ -86,6 +90,7 @@ async function openBench(
       await ended;
       await server.shutdown();
       if (handler.closings.length === 0) await handler.closed();
+      await open.whenNone();
       assert.equal(clock.pending, 0, "a timer is left");
     },
   };
@@ -178,11 +183,13 @@ Deno.test("a backlog that drains costs nothing and leaves no timer", () =>
 
 Deno.test("a throw while a conduit is accepted closes it with 1011 and spares the process", async () => {
   const log = new TestLog();
+  const open = new Tally();
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, (request) => {
     const { socket, response } = Deno.upgradeWebSocket(request, { idleTimeout: 0 });
     new WebSocketConduit(socket, "holdfast.v1.json", {
       clock: new FakeClock(),
       log,
+      open,
       frameBytes: FRAME_BYTES,
       bufferedBytes: FRAME_BYTES,
       accept() {
@@ -194,6 +201,7 @@ Deno.test("a throw while a conduit is accepted closes it with 1011 and spares th
   const socket = new PeerSocket(`ws://127.0.0.1:${server.addr.port}/`);
   const [code] = await once(socket, "close");
   assert.equal(code, 1011);
+  await open.whenNone();
   log.expectError("conduit_handler_threw");
   log.verify();
   await server.shutdown();
@@ -208,3 +216,18 @@ Deno.test("an error line of a conduit names neither frame nor token", () =>
     await handler.closed();
     assert.ok(!JSON.stringify(log.lines).includes("secret-token"));
   }));
+
+Deno.test("a tally is waited for until everything that was added is removed, and never drifts below", async () => {
+  const tally = new Tally();
+  await tally.whenNone();
+  tally.add();
+  tally.add();
+  let none = false;
+  const waited = tally.whenNone().then(() => none = true);
+  tally.remove();
+  await settle();
+  assert.equal(none, false);
+  tally.remove();
+  await waited;
+  assert.throws(() => tally.remove(), RangeError);
+});

@@ -144,6 +144,11 @@ export class RawConduit {
     this.#socket.pause();
   }
 
+  /** Reads again. */
+  resume(): void {
+    this.#socket.resume();
+  }
+
   async #changed(what: string): Promise<void> {
     if (this.#closed !== null) {
       throw new Error(`${what} was expected, but the conduit closed: ${JSON.stringify(this.#closed)}`);

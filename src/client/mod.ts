@@ -1,0 +1,26 @@
+/**
+ * The client of Holdfast: sessions that outlive their WebSocket connections. For browsers, Deno and Node 22 or newer.
+ *
+ * @module
+ */
+
+export type {
+  Connection,
+  Ending,
+  OpenOptions,
+  Session,
+  SessionEventName,
+  SessionEvents,
+  SessionPhase,
+} from "./api.ts";
+export type { AuthRequest, ClientStorage, ConnectOptions, Dial, DialHandler } from "./options.ts";
+export {
+  type BackoffSettings,
+  exponentialBackoff,
+  type ReconnectPolicy,
+  type ReconnectQuestion,
+} from "./reconnect_policy.ts";
+export { HoldfastError } from "./errors.ts";
+export type { BodyValue } from "../protocol/body.ts";
+export type { Durability, Metadata } from "../protocol/messages.ts";
+export { connect } from "./connect.ts";

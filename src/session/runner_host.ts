@@ -1,0 +1,37 @@
+/** What a session's runner is given: its node, and the handshakes that were admitted. */
+
+import type { Log } from "../observe/log.ts";
+import type { Service } from "../service/service.ts";
+import type { CommitSource } from "../storage/committer.ts";
+import type { Clock } from "../system/clock.ts";
+import type { PeerCounters } from "./delivery_state.ts";
+import type { Link } from "./link.ts";
+import type { SessionRunner } from "./session_runner.ts";
+import type { TokenHash } from "./token_state.ts";
+
+/** What a session needs of its node. */
+export interface RunnerHost {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The node's process, new at every start; part of each commit's identity. */
+  readonly boot: string;
+  readonly node: string;
+  readonly region: string | undefined;
+  /** Milliseconds without a conduit after which a durable session leaves memory. */
+  readonly parkAfter: number;
+  readonly services: ReadonlyMap<string, Service>;
+  readonly committer: { request(source: CommitSource): void };
+  /** The session left this node's memory: parked, ended, or owned by another node. */
+  forget(runner: SessionRunner, why: "parked" | "ended" | "moved"): void;
+}
+
+/** A handshake that was admitted: the conduit, and the new token it is offered. */
+export interface AttachRequest {
+  readonly link: Link;
+  readonly challenge: string;
+  /** The secret itself; it goes into `established` and is kept nowhere. */
+  readonly token: string;
+  readonly hash: TokenHash;
+  readonly peer: PeerCounters;
+  readonly resumed: boolean;
+}
