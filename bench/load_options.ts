@@ -2,10 +2,11 @@
 
 import { z } from "zod";
 import { BODY_BYTES } from "./body.ts";
+import { SYSTEMS } from "./peers.ts";
 
 /** The one argument of `bench/load.ts`. Times are milliseconds. */
 export const loadOptions = z.strictObject({
-  system: z.enum(["bare", "naive", "ephemeral", "durable"]),
+  system: z.enum(SYSTEMS),
   /** `http://HOST:PORT` of the server. */
   url: z.url(),
   /** The server's side port: gives what the run cost in Deno KV. */

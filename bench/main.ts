@@ -10,6 +10,7 @@
 
 import { cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
+import { type System, SYSTEMS } from "./peers.ts";
 import { judge, type Measurements, report } from "./report.ts";
 import { FULL, memory, QUICK, throughput } from "./scenarios.ts";
 
@@ -55,15 +56,18 @@ const progress = (text: string) => {
   console.error(`${((performance.now() - started) / 1000).toFixed(0).padStart(4)} s  ${text}`);
 };
 
-async function speed(sockets: number, inFlight: number): Promise<NonNullable<Measurements["loaded"]>> {
+async function speed(systems: readonly System[], sockets: number, inFlight: number) {
   const shape = { sockets, inFlight };
-  return { shape, rounds: await throughput(shape, extent, progress) };
+  return { shape, rounds: await throughput(systems, shape, extent, progress) };
 }
+
+// With one message in flight there is nothing to batch.
+const SINGLE = SYSTEMS.filter((system) => !system.endsWith("-unbatched"));
 
 const measurements: Measurements = {
   machine: machine(),
-  ...(only.includes("loaded") ? { loaded: await speed(50, 8) } : {}),
-  ...(only.includes("single") ? { single: await speed(1, 1) } : {}),
+  ...(only.includes("loaded") ? { loaded: await speed(SYSTEMS, 50, 8) } : {}),
+  ...(only.includes("single") ? { single: await speed(SINGLE, 1, 1) } : {}),
   ...(only.includes("memory")
     ? {
       memory: {

@@ -130,17 +130,26 @@ export class PlainPeer extends Peer {
 
 const CONNECTION = 1;
 
-/** Speaks the protocol, MessagePack, to `echo`: what one frame caused goes into one frame, with the ack. */
+/** How a {@link HoldfastPeer} talks. */
+export interface Manner {
+  readonly durability: Durability;
+  /** What one frame caused goes into one frame, as `frame.batch` wants it; else each message has a frame of its own. */
+  readonly batched: boolean;
+}
+
+/** Speaks the protocol, MessagePack, to `echo`. Acks travel with messages. */
 export class HoldfastPeer extends Peer {
   readonly ready: Promise<void>;
   readonly #codec: FrameCodec = msgpackCodec(DEFAULT_LIMITS);
   readonly #accepted = Promise.withResolvers<void>();
+  readonly #batched: boolean;
   #sequence = 0;
   #received = 0;
   #told = 0;
 
-  constructor(options: PeerOptions, durability: Durability) {
+  constructor(options: PeerOptions, { durability, batched }: Manner) {
     super(options, "/v1/connect", ["holdfast.v1.msgpack"]);
+    this.#batched = batched;
     this.ready = this.#accepted.promise;
     this.socket.onopen = () => {
       const challenge = secret(systemRandom);
@@ -176,12 +185,15 @@ export class HoldfastPeer extends Peer {
   }
 
   protected override sendNext(count: number, now: number): void {
-    const encoded = this.#told < this.#received ? [this.#ack()] : [];
+    let encoded = this.#told < this.#received ? [this.#ack()] : [];
     for (; count > 0; count--) {
       const body = this.numbered(now);
       encoded.push(encodeSession(++this.#sequence, { kind: "message", connection: CONNECTION, body }));
+      if (this.#batched) continue;
+      this.#send(encoded);
+      encoded = [];
     }
-    this.#send(encoded);
+    if (encoded.length > 0) this.#send(encoded);
   }
 
   #conduitMessage(message: Exclude<Message, SessionMessage>): void {
@@ -226,12 +238,31 @@ export class HoldfastPeer extends Peer {
   }
 }
 
-/** Which kind of conversation a system wants. */
-export type System = "bare" | "naive" | "ephemeral" | "durable";
+/** What is measured: servers without sessions, the floor first, and sessions of either class in either manner. */
+export const SYSTEMS = [
+  "bare",
+  "naive",
+  "ephemeral",
+  "durable",
+  "ephemeral-unbatched",
+  "durable-unbatched",
+] as const;
+
+/** One of {@link SYSTEMS}. */
+export type System = typeof SYSTEMS[number];
+
+const MANNERS: Readonly<Record<Exclude<System, "bare" | "naive">, Manner>> = {
+  "ephemeral": { durability: "ephemeral", batched: true },
+  "durable": { durability: "durable", batched: true },
+  "ephemeral-unbatched": { durability: "ephemeral", batched: false },
+  "durable-unbatched": { durability: "durable", batched: false },
+};
 
 /** Opens a peer for a system. */
-export function openPeer(system: System, options: PeerOptions): PlainPeer | HoldfastPeer {
-  return system === "bare" || system === "naive" ? new PlainPeer(options) : new HoldfastPeer(options, system);
+function openPeer(system: System, options: PeerOptions): PlainPeer | HoldfastPeer {
+  return system === "bare" || system === "naive"
+    ? new PlainPeer(options)
+    : new HoldfastPeer(options, MANNERS[system]);
 }
 
 /** Opens `count` peers, a few at a time so that no listen queue overflows, and waits until all may send. */

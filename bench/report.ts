@@ -1,8 +1,8 @@
 /** Turns measurements into tables, and says which targets they meet. */
 
 import type { LoadResult } from "./load_options.ts";
-import type { System } from "./peers.ts";
-import { type Round, type Shape, SYSTEMS, type Weights } from "./scenarios.ts";
+import { type System, SYSTEMS } from "./peers.ts";
+import type { Round, Shape, Weights } from "./scenarios.ts";
 
 /** All that one run of the bench measured; a part that was not asked for is absent. */
 export interface Measurements {
@@ -27,17 +27,23 @@ export function median(values: readonly number[]): number {
   return ((sorted[Math.ceil(middle) - 1] ?? NaN) + (sorted[Math.floor(middle)] ?? NaN)) / 2;
 }
 
-/** The median over rounds of one system's speed divided by another's in the same round. */
-function ratio(rounds: readonly Round[], system: System, to: System): number {
-  return median(rounds.map((round) => round[system].messagesPerSecond / round[to].messagesPerSecond));
+type Pick = (result: LoadResult) => number | undefined;
+
+const speed: Pick = (result) => result.messagesPerSecond;
+
+/** The median over rounds; NaN where a system was not measured or could not tell. */
+function middle(rounds: readonly Round[], system: System, pick: Pick): number {
+  return median(rounds.map((round) => measured(round, system, pick)));
 }
 
-function middle(
-  rounds: readonly Round[],
-  system: System,
-  of: (result: LoadResult) => number | undefined,
-): number {
-  return median(rounds.map((round) => of(round[system]) ?? NaN));
+/** The median over rounds of one system's speed divided by another's in the same round. */
+function ratio(rounds: readonly Round[], system: System, to: System): number {
+  return median(rounds.map((round) => measured(round, system, speed) / measured(round, to, speed)));
+}
+
+function measured(round: Round, system: System, pick: Pick): number {
+  const result = round[system];
+  return (result === undefined ? undefined : pick(result)) ?? NaN;
 }
 
 /** An echo is two session messages, one in and one out, and both are in the store before they count. */
@@ -112,21 +118,22 @@ export function report(measurements: Measurements): string {
 }
 
 function speedTable({ sockets, inFlight }: Shape, rounds: readonly Round[]): string {
-  const rows = SYSTEMS.map((system) => {
-    const of = (pick: (result: LoadResult) => number | undefined) => middle(rounds, system, pick);
-    const speeds = rounds.map((round) => round[system].messagesPerSecond);
-    const perEcho = (value: number) => system === "naive" || system === "durable" ? value.toFixed(3) : "";
+  const rows = SYSTEMS.filter((system) => rounds[0]?.[system] !== undefined).map((system) => {
+    const of = (pick: Pick) => middle(rounds, system, pick);
+    const speeds = rounds.map((round) => measured(round, system, speed) / 1000);
+    const stored = !system.startsWith("bare") && !system.startsWith("ephemeral");
+    const perEcho = (pick: Pick) => stored ? of(pick).toFixed(3) : "";
     return [
       system,
-      Math.round(of((r) => r.messagesPerSecond)).toLocaleString("en"),
-      `${Math.round(Math.min(...speeds) / 1000)}–${Math.round(Math.max(...speeds) / 1000)} k`,
+      Math.round(of(speed)).toLocaleString("en"),
+      `${Math.min(...speeds).toFixed(0)}–${Math.max(...speeds).toFixed(0)} k`,
       ratio(rounds, system, "bare").toFixed(2),
       of((r) => r.p50).toFixed(3),
       of((r) => r.p99).toFixed(3),
       percent(of((r) => r.serverCpu)),
       percent(of((r) => r.generatorCpu)),
-      perEcho(of((r) => r.mutationsPerEcho)),
-      perEcho(of((r) => r.atomicsPerEcho)),
+      perEcho((r) => r.mutationsPerEcho),
+      perEcho((r) => r.atomicsPerEcho),
     ];
   });
   const heads = ["", "echoes/s", "least–most", "× bare", "p50 ms", "p99 ms", "server CPU", "load CPU"];

@@ -3,6 +3,7 @@
 import { Held, runLoad, Server } from "./processes.ts";
 import type { LoadResult } from "./load_options.ts";
 import type { System } from "./peers.ts";
+import type { ServerStats } from "./servers/stats.ts";
 
 /** How much is measured; times in milliseconds. */
 export interface Extent {
@@ -14,16 +15,13 @@ export interface Extent {
 }
 
 /** Everything; about three minutes. */
-export const FULL: Extent = { rounds: 5, warmUp: 1000, duration: 2000, held: 2000 };
+export const FULL: Extent = { rounds: 5, warmUp: 1000, duration: 2000, held: 3000 };
 
 /** For a look while developing; within a minute. */
-export const QUICK: Extent = { rounds: 3, warmUp: 600, duration: 700, held: 1000 };
-
-/** The systems that are compared, the floor first. */
-export const SYSTEMS: readonly System[] = ["bare", "naive", "ephemeral", "durable"];
+export const QUICK: Extent = { rounds: 2, warmUp: 400, duration: 500, held: 1000 };
 
 /** One round: each system's run, one after the other. */
-export type Round = Readonly<Record<System, LoadResult>>;
+export type Round = { readonly [system in System]?: LoadResult };
 
 /** How many connections, with how many messages in flight each. */
 export interface Shape {
@@ -34,9 +32,10 @@ export interface Shape {
 /**
  * Measures echoes per second and round trips.
  *
- * `ephemeral` and `durable` are sessions of one server, as in production; only one of them is under load at a time.
+ * All sessions are those of one server, as in production; only one system is under load at a time.
  */
 export async function throughput(
+  systems: readonly System[],
   shape: Shape,
   extent: Extent,
   progress: (text: string) => void,
@@ -45,20 +44,17 @@ export async function throughput(
   await using naive = await Server.start("naive");
   await using holdfast = await Server.start("holdfast");
   const { rounds: count, warmUp, duration } = extent;
-  const run = async (system: System, server: Server): Promise<LoadResult> => {
-    const { url, pid, statsUrl: stats } = server;
-    const result = await runLoad({ system, url, pid, stats, ...shape, warmUp, duration });
-    progress(`${shape.sockets} × ${shape.inFlight} ${system}: ${Math.round(result.messagesPerSecond)}/s`);
-    return result;
-  };
   const rounds: Round[] = [];
   while (rounds.length < count) {
-    rounds.push({
-      bare: await run("bare", bare),
-      naive: await run("naive", naive),
-      ephemeral: await run("ephemeral", holdfast),
-      durable: await run("durable", holdfast),
-    });
+    const round: { [system in System]?: LoadResult } = {};
+    for (const system of systems) {
+      const { url, pid, statsUrl: stats } = system === "bare" ? bare : system === "naive" ? naive : holdfast;
+      const result = await runLoad({ system, url, pid, stats, ...shape, warmUp, duration });
+      const { sockets, inFlight } = shape;
+      progress(`${sockets} × ${inFlight} ${system}: ${Math.round(result.messagesPerSecond)} echoes/s`);
+      round[system] = result;
+    }
+    rounds.push(round);
   }
   return rounds;
 }
@@ -71,51 +67,51 @@ export interface Weight {
   readonly resident: number;
 }
 
-/** What one idle connection weighs while it is attached, and what stays when it is dropped. */
+/** What one more idle connection weighs while it is attached, and what stays of one that was dropped. */
 export interface Weights {
   readonly attached: Weight;
-  /** For a durable session: parked. */
+  /** For an ephemeral session: detached; for a durable one: parked. */
   readonly dropped: Weight;
 }
 
-const PARK_AFTER = "1s";
+const PARK_AFTER = "300ms";
 
 /** Long enough for every session to be detached, committed and parked. Milliseconds. */
-const PARKED_MS = 3_000;
+const PARKED_MS = 1_500;
 
-/** Weighs idle connections, each system in a fresh server. */
+/**
+ * Weighs idle connections, each system in a fresh server.
+ *
+ * The first ones make the heap and the allocators' pools grow, which is no part of a connection's weight: so as many are
+ * opened before anything is weighed, and what dropped ones leave is weighed the second time that they are dropped.
+ */
 export async function memory(
-  system: Exclude<System, "naive">,
+  system: System,
   extent: Extent,
   progress: (text: string) => void,
 ): Promise<Weights> {
   const kind = system === "bare" ? "bare" : "holdfast";
   await using server = await Server.start(kind, { HOLDFAST_PARK_AFTER: PARK_AFTER });
-  // What is compiled and cached on first use is no part of a session's weight.
-  await holdAndDrop(system, server, Math.ceil(extent.held / 5), () => Promise.resolve());
+  await using _ballast = await Held.open(system, server.url, extent.held);
+  const weight = (from: ServerStats, to: ServerStats): Weight => ({
+    heap: (to.heapUsed + to.external - from.heapUsed - from.external) / extent.held,
+    resident: (to.rss - from.rss) / extent.held,
+  });
   const before = await server.collected();
-  const weigh = async (): Promise<Weight> => {
-    const now = await server.collected();
-    return {
-      heap: (now.heapUsed + now.external - before.heapUsed - before.external) / extent.held,
-      resident: (now.rss - before.rss) / extent.held,
-    };
-  };
-  const attached = await holdAndDrop(system, server, extent.held, weigh);
-  const dropped = await weigh();
+  const full = await holdAndDrop(system, server, extent.held);
+  const once = await server.collected();
+  await holdAndDrop(system, server, extent.held);
+  const twice = await server.collected();
+  const attached = weight(before, full);
   progress(`${extent.held} idle ${system}: ${Math.round(attached.heap)} B of heap each`);
-  return { attached, dropped };
+  return { attached, dropped: weight(once, twice) };
 }
 
-async function holdAndDrop<T>(
-  system: System,
-  server: Server,
-  count: number,
-  meanwhile: () => Promise<T>,
-): Promise<T> {
+/** Opens connections, looks at the server's memory, and drops them. */
+async function holdAndDrop(system: System, server: Server, count: number): Promise<ServerStats> {
   await using held = await Held.open(system, server.url, count);
-  const result = await meanwhile();
+  const full = await server.collected();
   await held.drop();
   await new Promise((resolve) => setTimeout(resolve, PARKED_MS));
-  return result;
+  return full;
 }

@@ -48,7 +48,7 @@ export function opened(history: History, at: number): void {
   append(history, { kind: "opened", at });
 }
 
-/** The session got another connection. @param replayed How many messages came again, of both directions. */
+/** The session got another connection. @param replayed How many messages this side sends again. */
 export function resumed(history: History, at: number, replayed: number): void {
   const apart = history.apartSince === null ? 0 : Math.max(0, at - history.apartSince);
   history.attached = true;

@@ -1,67 +1,80 @@
 /** The page: one session, its stream, and everything a person can do to it. */
 
-import { connect, type Session } from "../../src/client/mod.ts";
+import { connect, exponentialBackoff, type Session } from "../../src/client/mod.ts";
 import { detached, noted, opened, over, reloaded, resumed } from "./history_state.ts";
 import { Stream } from "./stream.ts";
-import { TabMemory } from "./tab_memory.ts";
 import { bind, render } from "./view.ts";
+import { KEPT_AS, loadView, newView, saveView, type View } from "./view_memory.ts";
 import type { Standing } from "./words.ts";
 
 const OFFLINE_MS = 10_000;
 const RENDER_MS = 200;
+/** Somebody watches: a server that was started again is found sooner than by the SDK's default. */
+const LONGEST_WAIT_MS = 4_000;
+const SESSION_ITEM = `${KEPT_AS}.session`;
 
-const memory = new TabMemory(sessionStorage);
+let view: View = loadView(sessionStorage) ?? newView();
 let standing: Standing = { kind: "connecting", attempt: 1 };
-let attempts = 0;
 let session: Session;
 let stream: Stream;
 
 function start(): void {
   standing = { kind: "connecting", attempt: 1 };
-  attempts = 0;
-  session = connect(location.origin, { durability: "durable", storage: memory, storageKey: "page" });
-  stream = new Stream(session.open("echo"), memory, (error) => fail(error));
+  session = connect(location.origin, {
+    durability: "durable",
+    storage: sessionStorage,
+    storageKey: SESSION_ITEM,
+    reconnect: exponentialBackoff({ most: LONGEST_WAIT_MS }),
+  });
+  const connection = session.open("echo");
+  // A view without its session belongs to one that is over.
+  if (connection.restored) reloaded(view.history, Date.now());
+  else view = newView(view);
+  stream = new Stream(connection, view, fail);
   listen(session);
-  stream.start();
+  void stream.run();
+  changed();
 }
 
 function listen(to: Session): void {
-  const { view } = memory;
-  to.on("connecting", () => {
-    attempts++;
-    if (standing.kind !== "offline") standing = { kind: "connecting", attempt: attempts };
+  const on: Session["on"] = (event, listener) =>
+    to.on(event, (details) => to === session && listener(details));
+  on("connecting", ({ attempt }) => {
+    if (standing.kind !== "ending") standing = { kind: "connecting", attempt };
+    draw();
   });
-  to.on("connected", () => {
-    attempts = 0;
+  on("connected", ({ node }) => {
+    view.node = node;
     opened(view.history, Date.now());
-    standing = { kind: "attached", resumed: false, replayed: 0, apart: 0 };
+    if (standing.kind !== "ending") standing = { kind: "attached", resumed: false, replayed: 0, apart: 0 };
     changed();
   });
-  to.on("resumed", ({ replayed }) => {
-    attempts = 0;
+  on("resumed", ({ node, replayed }) => {
     const now = Date.now();
     const apart = now - (view.history.apartSince ?? now);
+    view.node = node;
     resumed(view.history, now, replayed);
-    standing = { kind: "attached", resumed: true, replayed, apart };
+    if (standing.kind !== "ending") standing = { kind: "attached", resumed: true, replayed, apart };
     changed();
   });
-  to.on("detached", ({ code, reason, retryIn }) => {
+  on("detached", ({ code, reason, retryIn }) => {
     const now = Date.now();
-    detached(view.history, now, code, reason);
-    if (standing.kind !== "offline") {
-      standing = { kind: "detached", reason, retryAt: retryIn === null ? null : now + retryIn };
+    const why = reason === "" ? "the connection broke" : reason;
+    detached(view.history, now, code, why);
+    if (standing.kind !== "offline" && standing.kind !== "ending") {
+      standing = { kind: "detached", reason: why, retryAt: retryIn === null ? null : now + retryIn };
     }
     changed();
   });
-  to.on("lost", ({ reason }) => finish("lost", reason));
-  to.on("taken-over", () => finish("taken-over", "superseded"));
-  to.on("ended", ({ reason }) => finish("ended", reason));
-  to.on("error", (error) => fail(error));
+  on("lost", ({ reason }) => finish("lost", reason));
+  on("taken-over", () => finish("taken-over", "superseded"));
+  on("ended", ({ reason }) => finish("ended", reason));
+  on("error", ({ error }) => fail(error));
 }
 
 function finish(how: "lost" | "taken-over" | "ended", reason: string): void {
   stream.stop();
-  over(memory.view.history, Date.now(), how, reason);
+  over(view.history, Date.now(), how, reason);
   standing = { kind: how, reason };
   changed();
 }
@@ -69,7 +82,7 @@ function finish(how: "lost" | "taken-over" | "ended", reason: string): void {
 function fail(error: unknown): void {
   // A connection that fails because its session is over is reported by the session already.
   if (standing.kind === "lost" || standing.kind === "taken-over" || standing.kind === "ended") return;
-  noted(memory.view.history, {
+  noted(view.history, {
     kind: "failed",
     at: Date.now(),
     error: error instanceof Error ? error.message : `${error}`,
@@ -78,24 +91,23 @@ function fail(error: unknown): void {
 }
 
 function changed(): void {
-  memory.saveView();
+  saveView(sessionStorage, view);
   draw();
 }
 
 function draw(): void {
-  const { tally, view } = memory;
-  render({ standing, session: session.id, node: session.node, tally, view, held: stream.held }, Date.now());
+  render({ standing, session: session.id, tally: stream.tally, view, held: stream.held }, Date.now());
 }
 
 bind({
   cut() {
-    noted(memory.view.history, { kind: "cut", at: Date.now() });
+    noted(view.history, { kind: "cut", at: Date.now() });
     session.breakConduit();
     changed();
   },
   goOffline() {
     const now = Date.now();
-    noted(memory.view.history, { kind: "offline", at: now, duration: OFFLINE_MS });
+    noted(view.history, { kind: "offline", at: now, duration: OFFLINE_MS });
     standing = { kind: "offline", until: now + OFFLINE_MS };
     const away = session;
     away.goOffline();
@@ -112,26 +124,24 @@ bind({
   end() {
     stream.stop();
     standing = { kind: "ending" };
-    session.close("ended", "the page's button").catch((error) => fail(error));
+    void session.close("ended", "the page's button");
     changed();
   },
   startAnew() {
-    memory.restart();
+    // A session that was taken over is still kept here, and belongs to somebody else.
+    sessionStorage.removeItem(SESSION_ITEM);
     start();
-    changed();
   },
   pause(paused) {
-    memory.view.paused = paused;
+    view.paused = paused;
     changed();
   },
   setRate(rate) {
-    memory.view.rate = rate;
+    view.rate = rate;
     changed();
   },
 });
 
-if (memory.holdsSession) reloaded(memory.view.history, Date.now());
 start();
-changed();
 setInterval(draw, RENDER_MS);
-addEventListener("pagehide", () => memory.saveView());
+addEventListener("pagehide", () => saveView(sessionStorage, view));

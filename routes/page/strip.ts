@@ -1,7 +1,7 @@
 /** The timeline's picture: a rail that shows when the session was attached, and bars of echoes above it. */
 
 import { type History, spans } from "./history_state.ts";
-import type { View } from "./tab_memory.ts";
+import type { View } from "./view_memory.ts";
 
 /** How much of the past is drawn. Seconds. */
 export const STRIP_SECONDS = 60;

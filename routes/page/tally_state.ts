@@ -7,13 +7,13 @@
  */
 
 /** Numbers that did not come although a later one did: `first … last`. */
-export interface Gap {
-  readonly first: number;
-  readonly last: number;
-}
+export type Gap = { readonly first: number; readonly last: number };
 
-/** The tally; plain JSON, so that it survives a reload as it is. */
-export interface Tally {
+/** So many gaps are remembered one by one, so that a tally stays small; older ones are only counted. */
+export const KEPT_GAPS = 200;
+
+/** The tally; a plain value, so that it survives a reload as it is. */
+export type Tally = {
   /** The highest number handed to the session. */
   sent: number;
   /** The highest number that came back. */
@@ -26,11 +26,13 @@ export interface Tally {
   unknown: number;
   /** Ascending, never touching one another. */
   gaps: Gap[];
-}
+  /** Numbers in gaps that are no longer kept one by one. */
+  lostEarlier: number;
+};
 
 /** A tally before its first message. */
 export function newTally(): Tally {
-  return { sent: 0, highest: 0, echoed: 0, doubled: 0, outOfOrder: 0, unknown: 0, gaps: [] };
+  return { sent: 0, highest: 0, echoed: 0, doubled: 0, outOfOrder: 0, unknown: 0, gaps: [], lostEarlier: 0 };
 }
 
 /** Counts one more message as sent. @returns Its number. */
@@ -45,7 +47,7 @@ export function tallyEcho(tally: Tally, number: unknown): void {
     return;
   }
   if (number > tally.highest) {
-    if (number > tally.highest + 1) tally.gaps.push({ first: tally.highest + 1, last: number - 1 });
+    if (number > tally.highest + 1) addGap(tally, { first: tally.highest + 1, last: number - 1 });
     tally.highest = number;
     tally.echoed++;
     return;
@@ -58,7 +60,7 @@ export function tallyEcho(tally: Tally, number: unknown): void {
 
 /** How many numbers are proven to be lost: a later one came back and they did not. */
 export function lost(tally: Tally): number {
-  return tally.gaps.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+  return tally.gaps.reduce((sum, gap) => sum + size(gap), tally.lostEarlier);
 }
 
 /** How many messages are still on their way. */
@@ -68,7 +70,7 @@ export function inFlight(tally: Tally): number {
 
 /** Whether every message that came back did so exactly once and in order. */
 export function isFlawless(tally: Tally): boolean {
-  return tally.gaps.length === 0 && tally.doubled === 0 && tally.outOfOrder === 0 && tally.unknown === 0;
+  return lost(tally) === 0 && tally.doubled === 0 && tally.outOfOrder === 0 && tally.unknown === 0;
 }
 
 function fillGap(tally: Tally, number: number): boolean {
@@ -76,6 +78,15 @@ function fillGap(tally: Tally, number: number): boolean {
   const gap = tally.gaps[index];
   if (gap === undefined) return false;
   const rest = [{ first: gap.first, last: number - 1 }, { first: number + 1, last: gap.last }];
-  tally.gaps.splice(index, 1, ...rest.filter(({ first, last }) => first <= last));
+  tally.gaps.splice(index, 1, ...rest.filter((part) => size(part) > 0));
   return true;
+}
+
+function addGap(tally: Tally, gap: Gap): void {
+  tally.gaps.push(gap);
+  if (tally.gaps.length > KEPT_GAPS) tally.lostEarlier += size(tally.gaps.shift()!);
+}
+
+function size({ first, last }: Gap): number {
+  return last - first + 1;
 }

@@ -1,7 +1,7 @@
 /** The page's elements: what they show, and what their buttons ask for. */
 
 import { drawStrip } from "./strip.ts";
-import type { View } from "./tab_memory.ts";
+import type { View } from "./view_memory.ts";
 import { inFlight, lost, type Tally } from "./tally_state.ts";
 import { describe, show, type Standing } from "./words.ts";
 
@@ -20,7 +20,6 @@ export interface Wishes {
 export interface Shown {
   readonly standing: Standing;
   readonly session: string | null;
-  readonly node: string | null;
   readonly tally: Tally;
   readonly view: View;
   /** The stream stands still because so many messages are in flight. */
@@ -58,13 +57,13 @@ export function render(shown: Shown, now: number): void {
   drawStrip(element<SVGSVGElement>("strip"), shown.view, now);
 }
 
-function renderStanding({ standing, session, node, view }: Shown, now: number): void {
+function renderStanding({ standing, session, view }: Shown, now: number): void {
   const { tone, badge, sentence, over } = show(standing, now);
   element<HTMLElement>("standing").dataset["standing"] = tone;
   write("badge", badge);
   write("explanation", sentence);
   write("session-id", session ?? "–");
-  write("node", node ?? "–");
+  write("node", view.node ?? "–");
   write("resumes", numbers.format(view.history.resumes));
   write("replayed", numbers.format(view.history.replayed));
   element<HTMLElement>("anew").hidden = !over;

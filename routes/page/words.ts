@@ -42,7 +42,7 @@ export function show(standing: Standing, now: number): Shown {
         badge: standing.resumed ? "Resumed" : "Connected",
         sentence: standing.resumed
           ? `The same session on a new connection, after ${seconds(standing.apart)} without one; ` +
-            `${count(standing.replayed, "message")} came again, in order.`
+            `${count(standing.replayed, "message")} went out again, in order.`
           : "A new session. Break its connection below and see what happens.",
         over: false,
       };
@@ -101,7 +101,7 @@ export function describe(happening: Happening): string {
     case "opened":
       return "New session";
     case "resumed":
-      return `Resumed after ${seconds(happening.apart)}; ${count(happening.replayed, "message")} replayed`;
+      return `Resumed after ${seconds(happening.apart)}; ${count(happening.replayed, "message")} sent again`;
     case "detached":
       return `Detached: ${happening.reason} (${happening.code})`;
     case "cut":

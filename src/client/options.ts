@@ -10,18 +10,25 @@ import type { ReconnectPolicy } from "./reconnect_policy.ts";
 /**
  * Where a client keeps its state, so that a reload or a restart resumes the session (`resume.stored-client`).
  *
- * `sessionStorage` fits as it is. One client per key at a time; a second one takes the session over.
- * Obligations: `get` gives what the last completed `set` of that key stored; a `set` that resolved (or returned) survives
- * whatever the application wants to survive; it is whole or not at all. Failures throw or reject.
+ * One client per key at a time; a second one takes the session over. Obligations: `get` gives what the last completed
+ * `set` of that key stored; a `set` that returned or resolved survives whatever the application wants to survive; it is
+ * whole or not at all; failures throw or reject.
  */
-export interface ClientStorage {
-  get?(key: string): string | null | Promise<string | null>;
-  set?(key: string, value: string): void | Promise<void>;
-  remove?(key: string): void | Promise<void>;
-  getItem?(key: string): string | null;
-  setItem?(key: string, value: string): void;
-  removeItem?(key: string): void;
+export interface KeyValueStorage {
+  get(key: string): string | null | undefined | Promise<string | null | undefined>;
+  set(key: string, value: string): void | Promise<void>;
+  remove(key: string): void | Promise<void>;
 }
+
+/** The part of the platform's `Storage` that is used: `sessionStorage` fits as it is. */
+export interface WebStorage {
+  getItem(key: string): string | null;
+  setItem(key: string, value: string): void;
+  removeItem(key: string): void;
+}
+
+/** Either shape. */
+export type ClientStorage = KeyValueStorage | WebStorage;
 
 /** Who listens to a conduit that was dialled. */
 export interface DialHandler extends ConduitHandler {

@@ -32,7 +32,7 @@ const SQLITE_LIMITS: StoreLimits = {
   mutations: 900,
   atomicBytes: 819_200 - 81_920,
   valueBytes: 65_536,
-  concurrency: 1,
+  concurrency: 2,
 };
 
 const REMOTE_LIMITS: StoreLimits = { ...SQLITE_LIMITS, checks: 10, concurrency: 8 };

@@ -29,7 +29,7 @@ const DEFAULT_LIMITS: StoreLimits = {
   mutations: 900,
   atomicBytes: 737_280,
   valueBytes: 65_536,
-  concurrency: 1,
+  concurrency: 2,
 };
 
 /**

@@ -68,7 +68,7 @@ export interface Range {
  *   share its version; versions never repeat for a key;
  * - `get` and `list` see every atomic that was reported committed before they were called (read your writes, across nodes);
  * - one `get` of several keys, and one `list`, may see different moments: a reader that needs one moment commits with checks;
- * - keys order by their parts, numbers by value before strings;
+ * - keys order by their parts, numbers by value, strings by their bytes; no two keys mix the kinds at one place;
  * - an entry whose `expireIn` has passed may still be read;
  * - an atomic beyond `limits` is refused with {@link StoreLimitExceeded} before anything is written.
  */

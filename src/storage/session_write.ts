@@ -166,11 +166,12 @@ function planTombstone(
   // A session that was never proven leaves no memory: nobody can ask for it.
   const until = provisional ? at : at + state.settings.resumeWindow;
   const puts: Put[] = [];
-  const deletes: StoreKey[] = [challengeKey(state.challenge)];
+  // The challenge's row stays until it expires: the same `start` must not make a second session (handshake.challenge).
+  const deletes: StoreKey[] = [];
   for (const segment of stored.segments) deletes.push(...partKeys(state.id, segment));
   for (const connection of stored.connections) deletes.push(connectionKey(state.id, connection));
   const clean = deletes.length <= ENDING_DELETES;
-  if (!clean) deletes.length = 1;
+  if (!clean) deletes.length = 0;
   const deadline = clean ? until : at;
   moveRows(state.id, stored, { deadline, attachedTo: null }, puts, deletes);
   const { principal, tokens } = state;

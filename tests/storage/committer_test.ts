@@ -11,7 +11,7 @@ import { TestLog } from "../support/test_log.ts";
 function setUp(limits: Partial<StoreLimits> = {}) {
   const clock = new FakeClock();
   const log = new TestLog();
-  const inner = new MemorySessionStore({ clock, limits });
+  const inner = new MemorySessionStore({ clock, limits: { concurrency: 1, ...limits } });
   const store = new FaultyStore(inner);
   const atomics: Atomic[] = [];
   store.onAtomic = (atomic) => void atomics.push(atomic);

@@ -64,3 +64,12 @@ Deno.test("a tally goes through JSON unchanged and counts on", () => {
   tallyEcho(tally, 2);
   assert.deepEqual([lost(tally), tally.outOfOrder], [0, 1]);
 });
+
+Deno.test("a tally stays small, however many gaps there are, and forgets none of the lost", () => {
+  const echoes = Array.from({ length: 3 * KEPT_GAPS }, (_, i) => 2 * i + 2);
+  const tally = tallyOf(6 * KEPT_GAPS, echoes);
+  assert.equal(tally.gaps.length, KEPT_GAPS);
+  assert.equal(lost(tally), 3 * KEPT_GAPS);
+  tallyEcho(tally, 1);
+  assert.equal(tally.doubled, 1, "a number that comes this late is a flaw all the same");
+});
