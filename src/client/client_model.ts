@@ -16,6 +16,7 @@ import type { Violation } from "../protocol/rules.ts";
 import { type DeliveryState, newDelivery, type Window } from "../session/delivery_state.ts";
 import type { KeepaliveSettings, KeepaliveState } from "../session/keepalive_state.ts";
 import type { Ending, SessionEvents } from "./api.ts";
+import type { Fifo } from "./fifo.ts";
 import type { ReconnectPolicy } from "./reconnect_policy.ts";
 
 /** What the application asked for; not kept with the session. */
@@ -62,7 +63,7 @@ export interface Dialling {
   /** Undefined until the credentials came, where there are any. */
   auth: string | undefined;
   /** When it is given up. */
-  readonly until: number;
+  until: number;
   /** A refusal of an unknown reason waits for the close code that says what to do. */
   refusal: Refused | null;
 }
@@ -84,8 +85,8 @@ export interface ClientConnection {
   readonly restored: boolean;
   accepted: boolean;
   /** Received and not consumed, oldest first. */
-  inbox: EncodedBody[];
-  waiting: Waiting[];
+  readonly inbox: Fifo<EncodedBody>;
+  readonly waiting: Fifo<Waiting>;
   kept: EncodedBody | null;
   over: ConnectionEnding | null;
 }
@@ -125,6 +126,8 @@ export interface ClientState {
   dialling: Dialling | null;
   /** When to dial next; null while nothing is planned. */
   dialAt: number | null;
+  /** The server wants no dial before; probes keep to it too. */
+  notBefore: number;
   lastDialAt: number;
   lastConduit: number;
   /** Failed attempts since the session last made progress. */
@@ -162,7 +165,8 @@ export interface Moment {
 export type ClientEvent =
   & Moment
   & (
-    | { readonly kind: "begin" }
+    /** Dials for the first time; `backoff` where a session was refused just before. */
+    | { readonly kind: "begin"; readonly backoff: boolean }
     | { readonly kind: "conduit_open"; readonly conduit: number; readonly challenge: string }
     | { readonly kind: "credentials"; readonly conduit: number; readonly auth: string }
     | { readonly kind: "credentials_failed"; readonly conduit: number }
@@ -264,6 +268,7 @@ export function newClient(settings: ClientSettings, challenge: string): ClientSt
     attached: null,
     dialling: null,
     dialAt: null,
+    notBefore: 0,
     lastDialAt: -Infinity,
     lastConduit: 0,
     attempt: 0,

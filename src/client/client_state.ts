@@ -10,13 +10,15 @@ import { closeCode } from "../protocol/reasons.ts";
 import * as delivery from "../session/delivery_state.ts";
 import * as keepalive from "../session/keepalive_state.ts";
 import type { SessionPhase } from "./api.ts";
-import { closeRequested, closingDue, endSession, failOver, violated } from "./client_ending_state.ts";
+import { closeIsDue, closeRequested, endSession, violated } from "./client_ending_state.ts";
 import {
   abandonDial,
   conduitClosed,
   cut,
   dial,
+  dialLater,
   handleHandshake,
+  HANDSHAKE_TIMEOUT_MS,
   lose,
   sendStart,
 } from "./client_handshake_state.ts";
@@ -39,10 +41,11 @@ export function step(state: ClientState, event: ClientEvent): ClientEffect[] {
   if (state.ended !== null && event.kind !== "consumed" && event.kind !== "send") return effects;
   switch (event.kind) {
     case "begin":
-      dial(state, event, effects);
+      if (event.backoff) dialLater(state, event);
+      else dial(state, event, effects);
       break;
     case "conduit_open":
-      conduitOpen(state, event.conduit, event.challenge, effects);
+      conduitOpen(state, event, effects);
       break;
     case "credentials":
       if (state.dialling?.conduit === event.conduit) state.dialling.auth = event.auth;
@@ -131,7 +134,10 @@ export function wakeAt(state: ClientState): number | null {
   let at = state.storing === null ? state.storeRetryAt ?? Infinity : Infinity;
   if (state.dialling !== null) at = Math.min(at, state.dialling.until);
   else if (state.dialAt !== null) at = Math.min(at, state.dialAt);
-  if (state.closing !== null) at = Math.min(at, closingDue(state, state.closing));
+  if (state.closing !== null) {
+    const { told, ackBy, giveUpAt } = state.closing;
+    at = Math.min(at, told || !maySpeak(state) ? giveUpAt : ackBy);
+  }
   if (state.attached !== null) {
     at = Math.min(at, listenUntil(state));
     if (maySpeak(state)) at = Math.min(at, delivery.ackDueAt(state.delivery) ?? Infinity);
@@ -163,10 +169,15 @@ function listenUntil(state: ClientState): number {
   return heardAt + Math.max(interval + timeout - PROBE_TIMEOUT_MS, PROBE_TIMEOUT_MS);
 }
 
-function conduitOpen(state: ClientState, conduit: number, challenge: string, effects: ClientEffect[]): void {
+function conduitOpen(
+  state: ClientState,
+  { conduit, challenge, now }: Moment & Extract<ClientEvent, { readonly kind: "conduit_open" }>,
+  effects: ClientEffect[],
+): void {
   const { dialling } = state;
   if (dialling?.conduit !== conduit || dialling.stage !== "connecting") return;
   dialling.stage = "asking";
+  dialling.until = now + HANDSHAKE_TIMEOUT_MS;
   // A new session is asked for with the challenge that stays until it is answered (`handshake.challenge`).
   dialling.challenge = state.identity === null ? state.challenge : challenge;
   if (state.settings.authenticated) {
@@ -197,8 +208,7 @@ function nudge(state: ClientState, moment: Moment, effects: ClientEffect[]): voi
     const { outstanding } = state.attached.keepalive;
     if (outstanding === null || outstanding.lostAt > moment.now + PROBE_TIMEOUT_MS) probe(state, moment.now);
   } else if (state.dialling === null && state.dialAt !== null) {
-    // Never earlier than the server asked for would be better still, but a network that is back is worth one question.
-    const at = Math.max(moment.now, state.lastDialAt + NUDGE_SPACING_MS);
+    const at = Math.max(moment.now, state.lastDialAt + NUDGE_SPACING_MS, state.notBefore);
     if (at < state.dialAt) state.dialAt = at;
     if (state.dialAt <= moment.now) dial(state, moment, effects);
   }
@@ -258,7 +268,7 @@ function flush(state: ClientState, now: number, effects: ClientEffect[]): void {
     effects.push({ kind: "transmit", conduit: attached.conduit, control, messages });
   }
   const { closing } = state;
-  if (closing === null || closing.told || !speaks || now < closingDue(state, closing)) return;
+  if (closing === null || !speaks || !closeIsDue(state, closing, now)) return;
   closing.told = true;
   const { reason, detail } = closing;
   effects.push({
@@ -268,5 +278,3 @@ function flush(state: ClientState, now: number, effects: ClientEffect[]): void {
     messages: [],
   });
 }
-
-export { failOver };

@@ -13,7 +13,15 @@ export type {
   SessionEvents,
   SessionPhase,
 } from "./api.ts";
-export type { AuthRequest, ClientStorage, ConnectOptions, Dial, DialHandler, KeyValueStorage, WebStorage } from "./options.ts";
+export type {
+  AuthRequest,
+  ClientStorage,
+  ConnectOptions,
+  Dial,
+  DialHandler,
+  KeyValueStorage,
+  WebStorage,
+} from "./options.ts";
 export {
   type BackoffSettings,
   exponentialBackoff,

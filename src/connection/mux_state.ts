@@ -57,6 +57,7 @@ export type MuxOutcome =
   | {
     readonly kind: "ended";
     readonly connection: number;
+    readonly service: string;
     readonly rejected: boolean;
     readonly reason: string | undefined;
     readonly detail: string | undefined;
@@ -105,6 +106,7 @@ export function receive(state: MuxState, message: SessionMessage): MuxOutcome {
       return {
         kind: "ended",
         connection: connection.id,
+        service: connection.service,
         rejected: true,
         reason: message.reason,
         detail: message.detail,
@@ -114,6 +116,7 @@ export function receive(state: MuxState, message: SessionMessage): MuxOutcome {
       return {
         kind: "ended",
         connection: connection.id,
+        service: connection.service,
         rejected: false,
         reason: message.reason,
         detail: message.detail,

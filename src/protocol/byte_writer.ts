@@ -102,7 +102,8 @@ export class ByteWriter {
   float64(value: number): void {
     this.#reserve(9);
     this.#view.setUint8(this.#length, 0xcb);
-    this.#view.setFloat64(this.#length + 1, value);
+    // A NaN that was read from elsewhere may carry bits of its own.
+    this.#view.setFloat64(this.#length + 1, Number.isNaN(value) ? NaN : value);
     this.#length += 9;
   }
 

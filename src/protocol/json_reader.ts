@@ -184,7 +184,7 @@ export class JsonReader {
     }
     this.#malformed ??= `an object whose only key is ${
       JSON.stringify(key.slice(0, 20))
-    } is no escape that is known`;
+    } must be an escape of frame.body`;
   }
 
   #writeString(writer: ByteWriter, text: string): void {
@@ -280,7 +280,8 @@ export class JsonReader {
     const match = NUMBER.exec(text);
     if (match === null) throw this.#syntax("expected a number");
     this.#at = NUMBER.lastIndex;
-    return Number(match[0]);
+    // `+ 0` makes −0 the 0 that it is.
+    return Number(match[0]) + 0;
   }
 
   #string(): string {

@@ -40,7 +40,7 @@ export function jsonBody(value: BodyValue): string {
     case "number":
       return jsonNumber(value);
     case "bigint":
-      return `{"$int":"${value}"}`;
+      return Number.isSafeInteger(Number(value)) ? String(value) : `{"$int":"${value}"}`;
     case "boolean":
       return value ? "true" : "false";
     default:

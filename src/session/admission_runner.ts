@@ -21,6 +21,7 @@ import { detachedSince } from "./node_directory.ts";
 import { newSession, type SessionSettings, type SessionState } from "./session_model.ts";
 import type { SessionRegistry } from "./session_registry.ts";
 import type { SessionRunner } from "./session_runner.ts";
+import type { TokenHash } from "./token_state.ts";
 
 /** A session that another node writes to all the time makes us read again; not for ever. */
 const MOST_DECISIONS = 8;
@@ -78,7 +79,7 @@ export class Admission {
     for (let decision = 0; decision < MOST_DECISIONS && link.open; decision++) {
       const state = this.#newSession(start, challenge);
       const runner = this.#registry.keep(state, newStoredSession(encodeIdentity(state), challengeVersion));
-      if (await this.#attach(link, start, runner, false)) return;
+      if (await this.#attach(link, start, runner, null)) return;
       const [row] = await store.get([challengeKey(challenge)]);
       if (row === null || row === undefined) continue;
       const { session, at } = decodeChallenge(row.value);
@@ -99,7 +100,7 @@ export class Admission {
     const state = this.#newSession(start, challenge);
     this.#challenges.delete(challenge);
     this.#challenges.set(challenge, { session: state.id, until: state.provisionalUntil });
-    await this.#attach(link, start, this.#registry.keep(state, null), false);
+    await this.#attach(link, start, this.#registry.keep(state, null), null);
   }
 
   async #repeat(link: Link, start: Start, session: string): Promise<void> {
@@ -109,7 +110,7 @@ export class Admission {
       if (found === "unknown" || "tombstone" in found) return link.refuse(judge.CHALLENGE_USED);
       const refusal = judge.judgeRepeat(found.state, start, this.#registry.clock.now());
       if (refusal !== null) return link.refuse(refusal);
-      if (await this.#attach(link, start, found, false)) return;
+      if (await this.#attach(link, start, found, null)) return;
     }
     link.refuse(judge.UNAVAILABLE);
   }
@@ -119,7 +120,7 @@ export class Admission {
     for (let decision = 0; decision < MOST_DECISIONS && link.open; decision++) {
       const remembered = this.#registry.find(session);
       if (remembered !== undefined && judge.judgeResume(remembered.state, claim, clock.now()) === null) {
-        if (await this.#attach(link, start, remembered, true)) return;
+        if (await this.#attach(link, start, remembered, claim.token)) return;
         continue;
       }
       const found = await this.#find(session);
@@ -130,7 +131,7 @@ export class Admission {
       }
       const refusal = judge.judgeResume(found.state, claim, clock.now());
       if (refusal !== null) return this.#refuseResume(link, session, refusal, found);
-      if (await this.#attach(link, start, found, true)) return;
+      if (await this.#attach(link, start, found, claim.token)) return;
     }
     link.refuse(judge.UNAVAILABLE);
   }
@@ -159,8 +160,15 @@ export class Admission {
     return this.#registry.restore(state, stored);
   }
 
-  /** True if the conduit is attached, or its attach was committed and it is gone already; false: decide afresh. */
-  async #attach(link: Link, start: Start, runner: SessionRunner, resumed: boolean): Promise<boolean> {
+  /** True if the conduit is attached, or is gone by now, its attach committed or not begun; false: decide afresh. */
+  async #attach(
+    link: Link,
+    start: Start,
+    runner: SessionRunner,
+    used: TokenHash | null,
+  ): Promise<boolean> {
+    // It may have closed while the store was read, and would never say so again.
+    if (!link.open) return true;
     const token = secret(this.#registry.options.random);
     const { received, sent } = start.resume ?? { received: 0, sent: 0 };
     this.#registry.adopt(runner);
@@ -170,7 +178,8 @@ export class Admission {
       token,
       hash: hashOf(token),
       peer: { received, sent },
-      resumed,
+      used,
+      resumed: used !== null,
     });
     return outcome === "attached";
   }

@@ -32,6 +32,8 @@ export interface AttachRequest {
   /** The secret itself; it goes into `established` and is kept nowhere. */
   readonly token: string;
   readonly hash: TokenHash;
+  /** The one that resumed; null for a `start` of a new session. */
+  readonly used: TokenHash | null;
   readonly peer: PeerCounters;
   readonly resumed: boolean;
 }

@@ -101,7 +101,7 @@ function handleSessionMessage(
       state.changedConnections.add(outcome.connection);
       return;
     case "ended":
-      connectionGone(state, outcome.connection, "", effects);
+      connectionGone(state, outcome.connection, outcome.service, effects);
       return;
     case "answer":
       if (outcome.ended !== null) connectionGone(state, outcome.ended, outcome.service, effects);

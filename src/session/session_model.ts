@@ -95,6 +95,8 @@ export type SessionEvent =
     readonly kind: "attach";
     readonly conduit: number;
     readonly offered: TokenHash;
+    /** The token that resumed; null for a `start` of a new session. */
+    readonly used: TokenHash | null;
     readonly peer: PeerCounters;
     readonly resumed: boolean;
     readonly now: number;

@@ -13,7 +13,7 @@ import type { Link } from "./link.ts";
 import type { AttachRequest, RunnerHost } from "./runner_host.ts";
 import { SessionServices } from "./session_services.ts";
 import type { ServiceAction, SessionEffect, SessionEvent, SessionState } from "./session_model.ts";
-import { commitPoint, step, wakeAt } from "./session_state.ts";
+import { commitPoint, partsOf, step, wakeAt } from "./session_state.ts";
 
 interface PendingAttach {
   readonly request: AttachRequest;
@@ -62,8 +62,8 @@ export class SessionRunner implements CommitSource {
     return new Promise((settled) => {
       this.#attaching = { request, settled };
       request.link.ownedBy(this);
-      const { link: { id: conduit }, hash: offered, peer, resumed } = request;
-      this.#turn({ kind: "attach", conduit, offered, peer, resumed, now: this.#host.clock.now() });
+      const { link: { id: conduit }, hash: offered, used, peer, resumed } = request;
+      this.#turn({ kind: "attach", conduit, offered, used, peer, resumed, now: this.#host.clock.now() });
     });
   }
 
@@ -149,8 +149,9 @@ export class SessionRunner implements CommitSource {
   settle(outcome: CommitOutcome): void {
     const planned = this.#planned;
     this.#planned = null;
-    if (planned === null) return;
+    // Also without a plan: one that could not be made, or whose success could not be taken in.
     if (outcome.kind === "conflict") return this.lost();
+    if (planned === null) return;
     this.#stored = { ...planned.next, version: outcome.version };
     this.#turn({ kind: "committed", point: planned.point, now: this.#host.clock.now() });
     if (planned.point.ended !== null) this.#leave("ended");
@@ -171,7 +172,7 @@ export class SessionRunner implements CommitSource {
     if (this.#gone) return;
     this.#inTurn = true;
     try {
-      this.#perform(step(this.state, event));
+      for (const part of partsOf(event)) this.#perform(step(this.state, part));
       this.#perform(step(this.state, { kind: "turn_ended", now: event.now }));
     } finally {
       this.#inTurn = false;

@@ -63,6 +63,17 @@ export function step(state: SessionState, event: SessionEvent): SessionEffect[] 
   return effects;
 }
 
+/**
+ * Takes a frame apart into its messages; every other event is one part.
+ *
+ * Each part is carried out before the next is looked at, so that a service finds its connection as its message left it,
+ * and not as a later message of the same frame did.
+ */
+export function partsOf(event: SessionEvent): readonly SessionEvent[] {
+  if (event.kind !== "frame" || event.messages.length < 2) return [event];
+  return event.messages.map((message) => ({ ...event, messages: [message] }));
+}
+
 /** Describes what a commit that is assembled now will hold. */
 export function commitPoint(state: SessionState): CommitPoint {
   const { changes, attaching, ended } = state;
@@ -103,7 +114,7 @@ type Of<K extends SessionEvent["kind"]> = Extract<SessionEvent, { readonly kind:
 function attach(state: SessionState, event: Of<"attach">): void {
   const { conduit, offered, peer, resumed } = event;
   state.attaching = { conduit, offered, peer, resumed, lost: false };
-  offerToken(state.tokens, offered);
+  offerToken(state.tokens, offered, event.used);
   state.changes++;
 }
 

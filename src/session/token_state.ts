@@ -35,10 +35,16 @@ export function judgeToken(state: TokenState, presented: TokenHash): TokenJudgem
   return valid ? "valid" : stale ? "stale" : "unknown";
 }
 
-/** Adds a successor; none is invalidated, except that the oldest beyond four is dropped. */
-export function offerToken(state: TokenState, hash: TokenHash): void {
+/**
+ * Adds a successor; none is invalidated, except that the oldest beyond four is dropped.
+ *
+ * @param used The token that resumed, null for a `start` of a new session. It is what the client holds, perhaps itself a
+ * successor that was never proven, and is never dropped: else a few lost answers would lock the client out.
+ */
+export function offerToken(state: TokenState, hash: TokenHash, used: TokenHash | null): void {
   state.successors.push(hash);
-  if (state.successors.length > TOKEN_SUCCESSORS) state.successors.shift();
+  if (state.successors.length <= TOKEN_SUCCESSORS) return;
+  state.successors.splice(state.successors[0] === used ? 1 : 0, 1);
 }
 
 /**

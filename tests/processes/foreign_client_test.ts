@@ -12,7 +12,6 @@ const KILLS = 6;
 
 // @rule delivery.sequence
 // @rule delivery.order
-// @rule delivery.dedupe
 // @rule delivery.retain
 // @rule resume.exchange
 // @rule resume.repeat

@@ -8,6 +8,7 @@
 
 import { randomBytes } from "node:crypto";
 import { WebSocket } from "ws";
+import { ForeignDelivery } from "./foreign_delivery.ts";
 
 /** A message as JSON text has it: name first. */
 type Wire = readonly [name: string, ...fields: unknown[]];
@@ -23,12 +24,6 @@ interface Established {
   readonly limits: { readonly windowMessages: number; readonly windowBytes: number };
 }
 
-/** A session message that the server has not acked: its number and its text. */
-interface Kept {
-  readonly seq: number;
-  readonly text: string;
-}
-
 /** What a {@link ForeignClient} saw. */
 export interface ForeignCounts {
   dials: number;
@@ -40,6 +35,8 @@ export interface ForeignCounts {
   acksSent: number;
   acksReceived: number;
   pings: number;
+  /** Conduits that an abandoned `start` of this very client superseded. */
+  ghosts: number;
   goaways: number;
 }
 
@@ -54,9 +51,10 @@ export interface ForeignOptions {
   readonly backoff?: number;
 }
 
-/** What `delivery.ack` allows at most. */
-const ACK_MESSAGES = 64;
+/** How long an ack may wait (`delivery.ack`). */
 const ACK_MS = 50;
+/** How long a handshake may stay open at a server, and so take effect after its client gave it up. */
+const GHOST_MS = 10_000;
 /** The only connection, the client's first: odd, as `frame.ids` has it. */
 const CONNECTION = 1;
 /** Session messages for which this client has no use: it opens no channels and makes no calls. */
@@ -73,6 +71,7 @@ export class ForeignClient {
     acksSent: 0,
     acksReceived: 0,
     pings: 0,
+    ghosts: 0,
     goaways: 0,
   };
   /** How conduits that had been established were closed, in order. */
@@ -92,18 +91,21 @@ export class ForeignClient {
 
   readonly #options: ForeignOptions;
   readonly #challenge = randomBytes(24).toString("base64url");
-  /** Session messages sent, and those of them not acked. */
-  #sent = 0;
-  readonly #kept: Kept[] = [];
-  #keptBytes = 0;
-  /** Session messages taken; what is taken is in memory, and so it is safe for this client. */
-  #received = 0;
-  #ackSent = 0;
+  readonly #delivery = new ForeignDelivery();
   #accepted = false;
   readonly #sockets = new Set<WebSocket>();
   readonly #established = new Set<WebSocket>();
   #socket: WebSocket | null = null;
   #attached = false;
+  /**
+   * The socket whose `start` is unanswered. Until it is answered nothing numbered and no ack goes out on an older conduit:
+   * the server would count it and find the counters of this `start` too low (`resume.diverged`).
+   */
+  #starting: WebSocket | null = null;
+  /** When a `start` was last given up unanswered: it may still take effect, on another node, after a newer one. */
+  #gaveUpAt = -Infinity;
+  /** One handshake at a time: the token of a second one would be retired by the proof of the first one's. */
+  #dialling: WebSocket | null = null;
   #stopped = false;
   #failures = 0;
   readonly #timers: { [name in "dial" | "ack" | "silence" | "answer"]?: ReturnType<typeof setTimeout> } = {};
@@ -111,7 +113,7 @@ export class ForeignClient {
 
   constructor(options: ForeignOptions) {
     this.#options = options;
-    this.#keep("open", CONNECTION, { service: "echo" });
+    this.#delivery.keep("open", CONNECTION, { service: "echo" });
   }
 
   /** Dials, and from now on again whenever the conduit breaks. */
@@ -125,17 +127,12 @@ export class ForeignClient {
   }
 
   get unacked(): number {
-    return this.#kept.length;
-  }
-
-  /** Highest session message taken from the server. */
-  get received(): number {
-    return this.#received;
+    return this.#delivery.unacked;
   }
 
   /** Highest sequence number given to a session message. */
   get sent(): number {
-    return this.#sent;
+    return this.#delivery.sent;
   }
 
   /** Sends the next numbers, as many of `count` as window and early limit allow; tells how many those were. */
@@ -143,17 +140,13 @@ export class ForeignClient {
     // Before the first `established` the window is not known, and before `accept` 16 messages are allowed.
     const limits = this.established?.limits ?? { windowMessages: 1, windowBytes: 0 };
     let made = 0;
-    const texts: string[] = [];
-    while (made < count && this.#kept.length < limits.windowMessages) {
+    while (made < count && this.#delivery.hasRoom(limits)) {
       if (!this.#accepted && this.produced >= 16) break;
-      // No value of this client is longer in MessagePack than in JSON, so that this stays on the safe side.
-      if (this.#keptBytes + 1024 > limits.windowBytes) break;
-      texts.push(
-        this.#keep("message", CONNECTION, { n: ++this.produced, pad: "x".repeat(this.produced % 60) }),
-      );
+      const n = ++this.produced;
+      this.#delivery.keep("message", CONNECTION, { n, pad: "x".repeat(n % 60) });
       made++;
     }
-    if (this.#attached && texts.length > 0) this.#transmit(texts);
+    if (made > 0) this.#transmit();
     return made;
   }
 
@@ -183,9 +176,9 @@ export class ForeignClient {
       attached: this.#attached,
       produced: this.produced,
       echoed: this.echoed,
-      sent: this.#sent,
-      unacked: this.#kept.length,
-      received: this.#received,
+      sent: this.#delivery.sent,
+      unacked: this.#delivery.unacked,
+      received: this.#delivery.received,
       closeCodes: this.closeCodes.slice(-8),
       counts: this.counts,
       failure: this.failure,
@@ -226,19 +219,27 @@ export class ForeignClient {
 
   #dial(): void {
     clearTimeout(this.#timers.dial);
+    if (this.#dialling !== null) return;
     this.counts.dials++;
     const socket = new WebSocket(this.#options.url(), ["holdfast.v1.json"], {
       perMessageDeflate: false,
       handshakeTimeout: this.#options.answer ?? 2_000,
     });
+    this.#dialling = socket;
     this.#sockets.add(socket);
     const older = this.#socket;
     if (older === null) this.#socket = socket;
     clearTimeout(this.#timers.answer);
     this.#timers.answer = setTimeout(() => socket.terminate(), this.#options.answer ?? 2_000);
     socket.on("open", () => {
+      this.#starting = socket;
       const resume = this.session === null || this.token === null ? {} : {
-        resume: { session: this.session, token: this.token, received: this.#received, sent: this.#sent },
+        resume: {
+          session: this.session,
+          token: this.token,
+          received: this.#delivery.received,
+          sent: this.#delivery.sent,
+        },
       };
       const settings = this.#options.settings === undefined ? {} : { settings: this.#options.settings };
       socket.send(
@@ -274,14 +275,8 @@ export class ForeignClient {
     if (established.challenge !== this.#challenge) return this.#fail("established repeats another challenge");
     if (this.session !== null && established.session !== this.session) return this.#fail("another session");
     if (this.session !== null && !established.resumed) return this.#fail("a resume gave a new session");
-    if (established.received > this.#sent || established.received < this.#sent - this.#kept.length) {
-      return this.#fail(
-        `the server received ${established.received} of ${this.#sent}; ${this.#kept.length} unacked`,
-      );
-    }
-    if (established.sent < this.#received) {
-      return this.#fail(`the server sent ${established.sent}, ${this.#received} came`);
-    }
+    const diverged = this.#delivery.exchange(established);
+    if (diverged !== null) return this.#fail(diverged);
     clearTimeout(this.#timers.answer);
     clearTimeout(this.#timers.dial);
     this.counts.established++;
@@ -293,10 +288,10 @@ export class ForeignClient {
     this.#socket = socket;
     this.#attached = true;
     this.#failures = 0;
-    this.#onAck(established.received);
+    this.#starting = this.#dialling = null;
+    this.counts.replayed += this.#delivery.unacked;
     this.#sendAck();
-    this.counts.replayed += this.#kept.length;
-    this.#transmit(this.#kept.map((kept) => kept.text));
+    this.#transmit();
   }
 
   #onRefused({ reason, detail }: { reason: string; detail: string }): void {
@@ -309,7 +304,8 @@ export class ForeignClient {
     switch (name) {
       case "ack":
         this.counts.acksReceived++;
-        return this.#onAck(fields[0] as number);
+        this.#judge(this.#delivery.acked(fields[0] as number));
+        return;
       case "ping":
         this.counts.pings++;
         return void socket.send(JSON.stringify(["pong", fields[0]]));
@@ -331,12 +327,10 @@ export class ForeignClient {
 
   #onSessionMessage(name: string, fields: readonly unknown[]): void {
     const [seq, connection, field] = fields as [number, number, unknown];
-    if (seq <= this.#received) {
-      this.counts.duplicates++;
-      return;
-    }
-    if (seq !== this.#received + 1) return this.#fail(`message ${seq} after ${this.#received}`);
-    this.#received = seq;
+    const verdict = this.#delivery.take(seq);
+    if (verdict === "duplicate") this.counts.duplicates++;
+    if (verdict === "gap") this.#fail(`message ${seq} after ${this.#delivery.received}`);
+    if (verdict !== "taken") return;
     if (connection !== CONNECTION) return this.#fail(`${name} for connection ${connection}`);
     if (name === "accept") {
       if (this.#accepted) return this.#fail("a second accept");
@@ -349,22 +343,25 @@ export class ForeignClient {
     } else {
       return this.#fail(`${name}: ${JSON.stringify(field)}`);
     }
-    if (this.#received - this.#ackSent >= ACK_MESSAGES) this.#sendAck();
+    if (this.#delivery.ackIsDue) this.#sendAck();
     else this.#timers.ack ??= setTimeout(() => this.#sendAck(), ACK_MS);
-  }
-
-  #onAck(received: number): void {
-    if (received > this.#sent) return this.#fail(`ack ${received} of ${this.#sent}`);
-    while (this.#kept[0] !== undefined && this.#kept[0].seq <= received) {
-      this.#keptBytes -= this.#kept.shift()!.text.length;
-    }
   }
 
   #onClose(socket: WebSocket, code: number, reason: string): void {
     if (this.#established.delete(socket)) this.closeCodes.push(code);
+    const unanswered = this.#starting === socket;
+    if (unanswered) {
+      this.#starting = null;
+      this.#gaveUpAt = performance.now();
+    }
+    if (this.#dialling === socket) this.#dialling = null;
     if (socket !== this.#socket) {
       // Either a replaced conduit, or a dial that came to nothing while the older one lives.
-      if (this.#socket === null || this.#attached) return;
+      if (unanswered && this.#attached) {
+        this.#sendAck();
+        this.#transmit();
+      }
+      if (this.#attached) return;
     } else {
       this.#socket = null;
       this.#attached = false;
@@ -373,7 +370,13 @@ export class ForeignClient {
       delete this.#timers.ack;
     }
     if (this.#stopped) return;
-    if (code === 1009 || code >= 4500 && code <= 4699) return this.#fail(`closed with ${code}: ${reason}`);
+    // Superseded by this client's own `start`, whose answer is under way: that one goes on.
+    if (code === 4510 && this.#starting !== null) return;
+    const byOwnGhost = code === 4510 && performance.now() - this.#gaveUpAt < GHOST_MS;
+    if (byOwnGhost) this.counts.ghosts++;
+    else if (code === 1009 || code >= 4500 && code <= 4699) {
+      return this.#fail(`closed with ${code}: ${reason}`);
+    }
     clearTimeout(this.#timers.dial);
     const most = Math.min(this.#options.backoff ?? 400, 50 * 2 ** Math.min(6, this.#failures++));
     this.#timers.dial = setTimeout(() => this.#dial(), 10 + Math.random() * most);
@@ -389,23 +392,20 @@ export class ForeignClient {
   #sendAck(): void {
     clearTimeout(this.#timers.ack);
     delete this.#timers.ack;
-    if (!this.#attached) return;
-    this.#ackSent = this.#received;
+    if (!this.#attached || this.#starting !== null) return;
     this.counts.acksSent++;
-    this.#socket?.send(JSON.stringify(["ack", this.#received]));
+    this.#socket?.send(this.#delivery.ack());
   }
 
-  /** Frames of at most 200 messages: far below the frame limit. */
-  #transmit(texts: readonly string[]): void {
+  /** What the conduit was not given yet, in frames of at most 200 messages: far below the frame limit. */
+  #transmit(): void {
+    if (!this.#attached || this.#starting !== null) return;
+    const texts = this.#delivery.transmit();
     for (let at = 0; at < texts.length; at += 200) this.#socket?.send(texts.slice(at, at + 200).join("\n"));
   }
 
-  #keep(name: string, ...fields: unknown[]): string {
-    const seq = ++this.#sent;
-    const text = JSON.stringify([name, seq, ...fields]);
-    this.#kept.push({ seq, text });
-    this.#keptBytes += text.length;
-    return text;
+  #judge(problem: string | null): void {
+    if (problem !== null) this.#fail(problem);
   }
 
   #fail(what: string): void {

@@ -103,7 +103,7 @@ export function violatingBinary(): Violating[] {
       rule: "frame.batch",
       frame: bytes(0x94, 0x14, 0x01, 0x01, 0xc6, 0xff, 0xff, 0xff, 0xff),
     },
-    { name: "arrays 100,000 deep", rule: "frame.batch", frame: new Uint8Array(100_000).fill(0x91) },
+    { name: "arrays 100,000 deep", rule: "frame.cost", frame: new Uint8Array(100_000).fill(0x91) },
     { name: "an ack of a string", rule: "frame.header", frame: bytes(0x92, 0x03, 0xa1, 0x61) },
     { name: "an ack of a negative number", rule: "frame.header", frame: bytes(0x92, 0x03, 0xff) },
     {
@@ -154,7 +154,7 @@ export function violatingText(): Violating[] {
     { name: "no JSON", rule: "frame.batch", frame: "{" },
     { name: "half a message", rule: "frame.batch", frame: open.slice(0, -1) },
     { name: "a message and no JSON", rule: "frame.batch", frame: `${open}\n[` },
-    { name: "arrays 100,000 deep", rule: "frame.batch", frame: "[".repeat(100_000) },
+    { name: "arrays 100,000 deep", rule: "frame.cost", frame: "[".repeat(100_000) },
     { name: "an ack of a string", rule: "frame.header", frame: '["ack","1"]' },
     { name: "an ack of a negative number", rule: "frame.header", frame: '["ack",-1]' },
     { name: "an ack of half", rule: "frame.header", frame: '["ack",0.5]' },

@@ -8,6 +8,9 @@ import type { Link, TcpFaultProxy } from "./tcp_fault_proxy.ts";
 const UPGRADE_BYTES = 220;
 const HANDSHAKE_BYTES = 900;
 
+/** After this a half-open link is reset, as by a gateway that forgot it. Milliseconds. */
+const HALF_OPEN_MS = 2_500;
+
 /** What a {@link Storm} works on; milliseconds. */
 export interface StormOptions {
   readonly proxy: TcpFaultProxy;
@@ -39,6 +42,8 @@ export class Storm {
   readonly #options: StormOptions;
   readonly #planned = { withinUpgrade: 0, withinHandshake: 0, withinReplay: 0 };
   #kills = 0;
+  /** Half-open links, and when each is reset. */
+  readonly #halfOpen = new Map<Link, number>();
 
   constructor(options: StormOptions) {
     this.#options = options;
@@ -67,7 +72,7 @@ export class Storm {
       clearInterval(breaker);
       proxy.onLink = null;
     }
-    // Half-open links would otherwise last until a keepalive finds them; that is the keepalive's test.
+    for (const link of this.#halfOpen.keys()) link.dispose();
     for (const link of proxy.links) link.delay(0);
   }
 
@@ -90,13 +95,21 @@ export class Storm {
 
   #breakOne(): void {
     const { proxy, random } = this.#options;
-    const links = [...proxy.links];
+    const now = performance.now();
+    for (const [link, at] of this.#halfOpen) {
+      if (now < at && proxy.links.has(link)) continue;
+      link.dispose();
+      this.#halfOpen.delete(link);
+    }
+    const links = [...proxy.links].filter((link) => !this.#halfOpen.has(link));
     if (links.length === 0) return;
     const link = random.pick(links);
     const draw = random.float();
     if (draw < 0.35) link.cut(random.chance(0.5) ? "reset" : "finish");
-    else if (draw < 0.55) link.swallow(random.pick(["up", "down", "both"] as const));
-    else if (draw < 0.75) link.stall(random.between(20, 400));
+    else if (draw < 0.55) {
+      link.swallow(random.pick(["up", "down", "both"] as const));
+      this.#halfOpen.set(link, now + HALF_OPEN_MS);
+    } else if (draw < 0.75) link.stall(random.between(20, 400));
     else if (draw < 0.85) link.delay(random.between(1, 25));
     else {link.cutAfter(
         random.chance(0.5) ? "up" : "down",

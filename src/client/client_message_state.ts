@@ -1,0 +1,138 @@
+/** The part of the client's machine that the server's messages drive, once a conduit carries the session. */
+
+import * as mux from "../connection/mux_state.ts";
+import type { ConduitMessage, EncodedBody, Message } from "../protocol/messages.ts";
+import { closeCode, isReason } from "../protocol/reasons.ts";
+import { violation } from "../protocol/rules.ts";
+import * as delivery from "../session/delivery_state.ts";
+import { failOver, violated } from "./client_ending_state.ts";
+import type { ClientConnection, ClientEffect, ClientState, Moment } from "./client_model.ts";
+import { connectionOver, end, MESSAGE_OVERHEAD_BYTES, number } from "./client_sending_state.ts";
+
+/** One message of the attached conduit. */
+export function handle(state: ClientState, message: Message, moment: Moment, effects: ClientEffect[]): void {
+  const attached = state.attached!;
+  attached.keepalive.heardAt = moment.now;
+  // Anything that is heard answers the question whether somebody is there.
+  attached.keepalive.outstanding = null;
+  switch (message.kind) {
+    case "ack": {
+      const { acked } = state.delivery;
+      const problem = delivery.acknowledge(state.delivery, message.received);
+      if (problem !== null) return violated(state, problem, effects);
+      if (state.delivery.acked > acked) state.attempt = 0;
+      // The server has read what we said on this conduit: no older `start` of ours can win any more.
+      state.rival = false;
+      return;
+    }
+    case "ping":
+      state.control.push({ kind: "pong", nonce: message.nonce });
+      return;
+    case "pong":
+      state.rival = false;
+      return;
+    case "goaway":
+      if (state.dialling === null && !state.offline) {
+        state.dialAt = moment.now + moment.chance * message.after;
+      }
+      return;
+    case "close": {
+      const { reason, detail } = message;
+      const code = closeCode(isReason(reason) ? reason : "ended");
+      return failOver(state, { reason, detail }, code, effects);
+    }
+    case "volatile": {
+      const connection = state.connections.get(message.connection);
+      if (connection === undefined || state.mux.connections.get(message.connection)?.phase !== "open") return;
+      if (message.malformed !== undefined) {
+        return end(state, connection, "malformed-body", message.malformed, effects, true);
+      }
+      effects.push({ kind: "volatile", connection: connection.id, body: message.body });
+      return;
+    }
+    case "authorised":
+      return;
+    case "start":
+    case "established":
+    case "refused":
+    case "authorise":
+      return violated(state, violation("handshake.first", `${message.kind} after established`), effects);
+    default:
+      handleSessionMessage(state, message, effects);
+  }
+}
+
+function handleSessionMessage(
+  state: ClientState,
+  message: Exclude<Message, ConduitMessage>,
+  effects: ClientEffect[],
+): void {
+  const verdict = delivery.take(state.delivery, message.seq, message.cost);
+  if (verdict === "duplicate") return;
+  if (verdict !== "taken") return violated(state, verdict, effects);
+  state.changes++;
+  state.attempt = 0;
+  const outcome = mux.receive(state.mux, message);
+  switch (outcome.kind) {
+    case "message":
+      return deliver(state, outcome.connection, outcome.body, effects);
+    case "offered": {
+      // This version serves nothing on the client's side.
+      const detail = `no service ${JSON.stringify(outcome.service)} at the client`;
+      const payload = mux.reject(state.mux, outcome.connection, "unknown-service", detail);
+      if (payload !== null) number(state, payload, null);
+      return;
+    }
+    case "accepted": {
+      const connection = state.connections.get(outcome.connection);
+      if (connection === undefined) return;
+      connection.accepted = true;
+      effects.push({ kind: "accepted", connection: outcome.connection });
+      return;
+    }
+    case "ended": {
+      const connection = state.connections.get(outcome.connection);
+      if (connection === undefined) return;
+      const { reason = "", detail = "", rejected } = outcome;
+      const failed = rejected || reason !== "";
+      return connectionOver(state, connection, { reason, detail, failed }, effects);
+    }
+    case "answer":
+      number(state, outcome.payload, null);
+      if (outcome.ended !== null) endedByAnswer(state, outcome.ended, outcome.payload, effects);
+      return;
+    case "dropped":
+      return;
+    case "violation":
+      return violated(state, outcome.violation, effects);
+    default:
+      return outcome satisfies never;
+  }
+}
+
+function endedByAnswer(
+  state: ClientState,
+  id: number,
+  payload: Extract<mux.MuxOutcome, { readonly kind: "answer" }>["payload"],
+  effects: ClientEffect[],
+): void {
+  const connection: ClientConnection | undefined = state.connections.get(id);
+  if (connection === undefined) return;
+  const { reason = "ended", detail = "" } = payload.kind === "end" ? payload : {};
+  connectionOver(state, connection, { reason, detail, failed: true }, effects);
+}
+
+/** Keeps a message until it is consumed. An ack never waits for that, so what nobody consumes is bounded here. */
+function deliver(state: ClientState, id: number, body: EncodedBody, effects: ClientEffect[]): void {
+  const connection = state.connections.get(id);
+  if (connection === undefined || connection.over !== null) return;
+  const { storedBytes } = state.settings;
+  if (state.inboxBytes + body.length + MESSAGE_OVERHEAD_BYTES > storedBytes) {
+    const detail = `more than ${storedBytes} bytes wait to be consumed (delivery.bounded)`;
+    return end(state, connection, "overloaded", detail, effects, true);
+  }
+  // A body is a view of its frame: a small one must not keep a large frame alive.
+  connection.inbox.items.push(body.buffer.byteLength > 2 * body.length ? body.slice() : body);
+  state.inboxBytes += body.length + MESSAGE_OVERHEAD_BYTES;
+  effects.push({ kind: "arrived", connection: id });
+}
