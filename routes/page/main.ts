@@ -27,13 +27,17 @@ function start(): void {
     reconnect: exponentialBackoff({ most: LONGEST_WAIT_MS }),
   });
   const connection = session.open("echo");
-  // A view without its session belongs to one that is over.
-  if (connection.restored) reloaded(view.history, Date.now());
-  else view = newView(view);
-  stream = new Stream(connection, view, fail);
+  stream = new Stream(connection, () => view, fail);
   listen(session);
-  void stream.run();
-  changed();
+  // The first attempt follows the reading of the storage: from then on it is known whether there was a session.
+  const stopListening = session.on("connecting", () => {
+    stopListening();
+    // A view without its session belongs to one that is over.
+    if (connection.restored) reloaded(view.history, Date.now());
+    else view = newView(view);
+    void stream.run();
+    changed();
+  });
 }
 
 function listen(to: Session): void {
@@ -131,6 +135,7 @@ bind({
     // A session that was taken over is still kept here, and belongs to somebody else.
     sessionStorage.removeItem(SESSION_ITEM);
     start();
+    draw();
   },
   pause(paused) {
     view.paused = paused;
@@ -143,5 +148,6 @@ bind({
 });
 
 start();
+draw();
 setInterval(draw, RENDER_MS);
 addEventListener("pagehide", () => saveView(sessionStorage, view));

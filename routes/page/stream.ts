@@ -23,21 +23,23 @@ const MOST_IN_FLIGHT = 800;
 
 /** See the top of this file. */
 export class Stream {
-  readonly tally: Tally;
+  tally: Tally = newTally();
   readonly #connection: Connection;
-  readonly #view: View;
+  readonly #view: () => View;
   readonly #onFailure: (error: unknown) => void;
   #timer: ReturnType<typeof setInterval> | undefined;
   /** Up to when the messages that were due are sent. Milliseconds since the Unix epoch. */
   #sentUntil = 0;
   #stopped = false;
 
-  /** @param onFailure Told once why messages can no longer be sent or received. */
-  constructor(connection: Connection, view: View, onFailure: (error: unknown) => void) {
+  /**
+   * @param view The view as it is now.
+   * @param onFailure Told once why messages can no longer be sent or received.
+   */
+  constructor(connection: Connection, view: () => View, onFailure: (error: unknown) => void) {
     this.#connection = connection;
     this.#view = view;
     this.#onFailure = onFailure;
-    this.tally = connection.kept as Tally | undefined ?? newTally();
   }
 
   /** Whether it waits because enough is in flight. */
@@ -45,8 +47,14 @@ export class Stream {
     return inFlight(this.tally) >= MOST_IN_FLIGHT;
   }
 
-  /** Begins to tally echoes and, once the service accepted, to send unless paused. */
+  /**
+   * Goes on with the tally that was kept, tallies echoes and, once the service accepted, sends unless paused.
+   *
+   * To be called when the SDK has read its storage.
+   */
   async run(): Promise<void> {
+    // Under this storage key nothing else was ever kept; another shape of the tally gets another key.
+    this.tally = this.#connection.kept as Tally | undefined ?? this.tally;
     try {
       const tallied = this.#tallyEchoes();
       // Both fail when the session ends; it is reported once.
@@ -68,12 +76,12 @@ export class Stream {
 
   #sendDue(): void {
     const now = Date.now();
-    if (this.#view.paused || this.held) {
+    if (this.#view().paused || this.held) {
       this.#sentUntil = now;
       return;
     }
     this.#sentUntil = Math.max(this.#sentUntil, now - CATCH_UP_MS);
-    const interval = 1_000 / this.#view.rate;
+    const interval = 1_000 / this.#view().rate;
     while (this.#sentUntil + interval <= now && !this.held) {
       this.#sentUntil += interval;
       this.#connection.send({ number: tallySent(this.tally), at: now }).catch((error) => this.#fail(error));
@@ -84,7 +92,7 @@ export class Stream {
   async #tallyEchoes(): Promise<void> {
     for await (const body of this.#connection) {
       tallyEcho(this.tally, numberOf(body));
-      countEcho(this.#view, Date.now(), STRIP_SECONDS);
+      countEcho(this.#view(), Date.now(), STRIP_SECONDS);
       // The last act, and no `await` before it: the echo is consumed in this same turn, when the loop asks for the next.
       this.#connection.keep(this.tally);
     }

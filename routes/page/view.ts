@@ -82,12 +82,8 @@ function renderNumbers({ tally, view, held, standing }: Shown): void {
   proof("lost", lost(tally));
   proof("doubled", tally.doubled);
   proof("out-of-order", tally.outOfOrder);
-  const unknown = element<HTMLElement>("unknown");
-  unknown.hidden = tally.unknown === 0;
-  write(
-    "unknown",
-    tally.unknown === 0 ? "" : `${numbers.format(tally.unknown)} echoes of nothing that was sent`,
-  );
+  element<HTMLElement>("unknown").hidden = tally.unknown === 0;
+  write("unknown-count", numbers.format(tally.unknown));
   const pause = element<HTMLElement>("pause");
   pause.dataset["paused"] = `${view.paused}`;
   write("pause", view.paused ? "Resume the stream" : "Pause the stream");

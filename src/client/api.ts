@@ -24,7 +24,7 @@ export interface Ending {
 
 /** Each event of a session, with what its listeners are given. */
 export interface SessionEvents {
-  /** A conduit is being dialled; `attempt` counts from 1 since the session last made progress. */
+  /** A conduit is being dialled; `attempt` counts from 1 since the session last moved a message. */
   readonly "connecting": { readonly attempt: number };
   /** A **new** session exists; whatever was sent before goes to it. */
   readonly "connected": { readonly session: string; readonly node: string };
@@ -68,6 +68,7 @@ export type SessionEventName = keyof SessionEvents;
 export interface Session extends AsyncDisposable {
   /** The session's public id; null until the server gave one. */
   readonly id: string | null;
+  /** Where it is now. */
   readonly phase: SessionPhase;
   /** How it ended; null while it lives. */
   readonly ending: Ending | null;
@@ -124,6 +125,7 @@ export interface OpenOptions {
 export interface Connection extends AsyncIterable<BodyValue> {
   /** Its id within the session; 0 until the session's state was read from an asynchronous storage. */
   readonly id: number;
+  /** The service's name. */
   readonly service: string;
   /** True if it was restored from a storage. */
   readonly restored: boolean;

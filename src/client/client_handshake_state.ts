@@ -12,7 +12,13 @@ import {
 import * as delivery from "../session/delivery_state.ts";
 import { newKeepalive } from "../session/keepalive_state.ts";
 import { endSession, failOver } from "./client_ending_state.ts";
-import type { ClientEffect, ClientEvent, ClientState, Moment } from "./client_model.ts";
+import {
+  type ClientEffect,
+  type ClientEvent,
+  type ClientState,
+  type Moment,
+  progressed,
+} from "./client_model.ts";
 
 /** How long a conduit may take to open, and then to be answered; milliseconds. The server gives up after 10 s itself. */
 export const DIAL_TIMEOUT_MS = 10_000;
@@ -34,6 +40,7 @@ export function dial(state: ClientState, { now }: Moment, effects: ClientEffect[
   if (state.offline || state.dialling !== null) return;
   const conduit = ++state.lastConduit;
   state.lastDialAt = now;
+  state.dials++;
   state.dialling = {
     conduit,
     stage: "connecting",
@@ -43,7 +50,7 @@ export function dial(state: ClientState, { now }: Moment, effects: ClientEffect[
     refusal: null,
   };
   if (state.attached === null) {
-    effects.push({ kind: "tell", name: "connecting", details: { attempt: state.attempt + 1 } });
+    effects.push({ kind: "tell", name: "connecting", details: { attempt: state.dials } });
   }
   effects.push({ kind: "dial", conduit });
 }
@@ -276,7 +283,7 @@ function detach(state: ClientState, cause: Cause, moment: Moment, effects: Clien
   state.control = [];
   state.volatile = [];
   if (state.closing !== null) state.closing.told = false;
-  if (lived >= GOOD_AFTER_MS) state.attempt = 0;
+  if (lived >= GOOD_AFTER_MS) progressed(state);
   if (state.dialling === null) return planDial(state, cause, null, moment, effects);
   // A move was under way: its conduit is the next one.
   effects.push({ kind: "tell", name: "detached", details: { ...cause, retryIn: 0 } });

@@ -6,7 +6,13 @@ import { closeCode, isReason } from "../protocol/reasons.ts";
 import { violation } from "../protocol/rules.ts";
 import * as delivery from "../session/delivery_state.ts";
 import { failOver, violated } from "./client_ending_state.ts";
-import type { ClientConnection, ClientEffect, ClientState, Moment } from "./client_model.ts";
+import {
+  type ClientConnection,
+  type ClientEffect,
+  type ClientState,
+  type Moment,
+  progressed,
+} from "./client_model.ts";
 import { connectionOver, end, MESSAGE_OVERHEAD_BYTES, number } from "./client_sending_state.ts";
 
 /** One message of the attached conduit. */
@@ -20,7 +26,7 @@ export function handle(state: ClientState, message: Message, moment: Moment, eff
       const { acked } = state.delivery;
       const problem = delivery.acknowledge(state.delivery, message.received);
       if (problem !== null) return violated(state, problem, effects);
-      if (state.delivery.acked > acked) state.attempt = 0;
+      if (state.delivery.acked > acked) progressed(state);
       // The server has read what we said on this conduit: no older `start` of ours can win any more.
       state.rival = false;
       return;
@@ -71,7 +77,7 @@ function handleSessionMessage(
   if (verdict === "duplicate") return;
   if (verdict !== "taken") return violated(state, verdict, effects);
   state.changes++;
-  state.attempt = 0;
+  progressed(state);
   const outcome = mux.receive(state.mux, message);
   switch (outcome.kind) {
     case "message":

@@ -132,6 +132,8 @@ export interface ClientState {
   lastConduit: number;
   /** Failed attempts since the session last made progress. */
   attempt: number;
+  /** Dials since then, the one under way included. */
+  dials: number;
   /** The application wants no conduit. */
   offline: boolean;
   /** Why the last credentials were refused. */
@@ -272,6 +274,7 @@ export function newClient(settings: ClientSettings, challenge: string): ClientSt
     lastDialAt: -Infinity,
     lastConduit: 0,
     attempt: 0,
+    dials: 0,
     offline: false,
     refusedCredentials: null,
     rival: false,
@@ -287,4 +290,10 @@ export function newClient(settings: ClientSettings, challenge: string): ClientSt
     control: [],
     volatile: [],
   };
+}
+
+/** The session made progress, or its conduit was a good one: the next backoff begins anew. */
+export function progressed(state: ClientState): void {
+  state.attempt = 0;
+  state.dials = 0;
 }

@@ -1,9 +1,80 @@
-/** The way in. */
+/** The way in: where the client takes the platform's time, randomness and WebSocket, unless it is given others. */
 
+import { DEFAULT_LIMITS } from "../protocol/limits.ts";
+import type { RequestedSettings } from "../protocol/messages.ts";
+import { systemClock } from "../system/clock.ts";
+import { systemRandom } from "../system/random.ts";
 import type { Session } from "./api.ts";
-import type { ConnectOptions } from "./options.ts";
+import type { ClientSettings } from "./client_model.ts";
+import { checkMetadata, LiveSession } from "./live_session.ts";
+import type { ClientStorage, ConnectOptions, KeyValueStorage } from "./options.ts";
+import { watchPage } from "./page_signals.ts";
+import { exponentialBackoff } from "./reconnect_policy.ts";
+import { dialWebSocket, socketUrl } from "./web_socket_dialer.ts";
 
-/** Connects. (Being written.) */
-export function connect(_url: string, _options: ConnectOptions = {}): Session {
-  throw new Error("being written");
+/**
+ * Connects to a server. Returns at once; the session comes to be, resumes and reconnects by itself until it is closed.
+ *
+ * Add listeners in the same turn and they hear everything.
+ *
+ * @param url `http:`, `https:`, `ws:` or `wss:`; without a path `/v1/connect` is used.
+ * @param options Where to keep the session's state, how it is encoded, when to reconnect.
+ * @throws TypeError or RangeError for a url or an option that cannot be.
+ */
+export function connect(url: string, options: ConnectOptions = {}): Session {
+  const dialled = socketUrl(url);
+  const host = {
+    url: dialled,
+    subprotocol: options.encoding === "json" ? "holdfast.v1.json" : "holdfast.v1.msgpack",
+    settings: settingsFrom(options),
+    clock: options.clock ?? systemClock,
+    random: options.random ?? systemRandom,
+    dial: options.dial ?? dialWebSocket,
+    storage: options.storage === undefined ? null : asKeyValueStorage(options.storage),
+    storageKey: options.storageKey ?? `holdfast ${dialled}`,
+    auth: options.auth ?? null,
+    startAnew: options.startAnewWhenLost ?? false,
+  } as const;
+  return new LiveSession(host, options.probe === false ? () => () => {} : watchPage);
+}
+
+function settingsFrom(options: ConnectOptions): ClientSettings {
+  const windowMessages = atLeastOne(
+    options.windowMessages ?? DEFAULT_LIMITS.windowMessages,
+    "windowMessages",
+  );
+  const windowBytes = atLeastOne(options.windowBytes ?? DEFAULT_LIMITS.windowBytes, "windowBytes");
+  const storedBytes = atLeastOne(options.storedBytes ?? DEFAULT_LIMITS.storedBytes, "storedBytes");
+  checkMetadata(options.metadata);
+  const { durability } = options;
+  const requested: RequestedSettings = {
+    ...(durability === undefined ? {} : { durability }),
+    windowMessages,
+    windowBytes,
+  };
+  return {
+    requested,
+    metadata: options.metadata,
+    ownWindow: { messages: windowMessages, bytes: windowBytes },
+    storedBytes,
+    stored: options.storage !== undefined,
+    authenticated: options.auth !== undefined,
+    reconnect: options.reconnect ?? exponentialBackoff(),
+  };
+}
+
+function atLeastOne(value: number, name: string): number {
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new RangeError(`${name} must be an integer above 0, not ${value}`);
+  }
+  return value;
+}
+
+function asKeyValueStorage(storage: ClientStorage): KeyValueStorage {
+  if (!("getItem" in storage)) return storage;
+  return {
+    get: (key) => storage.getItem(key),
+    set: (key, value) => storage.setItem(key, value),
+    remove: (key) => storage.removeItem(key),
+  };
 }

@@ -7,7 +7,12 @@ export class HoldfastError extends Error {
   /** One word: a reason of the protocol or of the application. */
   readonly reason: string;
 
-  /** @param detail For a person. */
+  /**
+   * Builds the error.
+   *
+   * @param reason One word.
+   * @param detail For a person.
+   */
   constructor(reason: string, detail: string) {
     super(detail === "" ? reason : `${reason}: ${detail}`);
     this.reason = reason;

@@ -31,4 +31,8 @@ export {
 export { HoldfastError } from "./errors.ts";
 export type { BodyValue } from "../protocol/body.ts";
 export type { Durability, Metadata } from "../protocol/messages.ts";
+export type { Conduit, ConduitHandler } from "../conduit/conduit.ts";
+export type { Frame, Subprotocol } from "../protocol/codec.ts";
+export type { Clock } from "../system/clock.ts";
+export type { Random } from "../system/random.ts";
 export { connect } from "./connect.ts";

@@ -15,15 +15,21 @@ import type { ReconnectPolicy } from "./reconnect_policy.ts";
  * whole or not at all; failures throw or reject.
  */
 export interface KeyValueStorage {
+  /** What is stored under a key, if anything is. */
   get(key: string): string | null | undefined | Promise<string | null | undefined>;
+  /** Stores a value in the place of what was there. */
   set(key: string, value: string): void | Promise<void>;
+  /** Removes what is stored, if anything is. */
   remove(key: string): void | Promise<void>;
 }
 
 /** The part of the platform's `Storage` that is used: `sessionStorage` fits as it is. */
 export interface WebStorage {
+  /** As `Storage.getItem`. */
   getItem(key: string): string | null;
+  /** As `Storage.setItem`. */
   setItem(key: string, value: string): void;
+  /** As `Storage.removeItem`. */
   removeItem(key: string): void;
 }
 

@@ -1,17 +1,20 @@
 /** Conduits over the platform's own WebSocket: browsers, Deno, Node 22 or newer. */
 
 import type { Conduit } from "../conduit/conduit.ts";
-import { cutReason } from "../conduit/close_reason.ts";
-import { nextConduitId } from "../conduit/conduit_id.ts";
 import type { Frame, Subprotocol } from "../protocol/codec.ts";
 import type { Dial, DialHandler } from "./options.ts";
+
+/** As many characters as surely fit the 123 bytes of a close frame. */
+const REASON_CHARACTERS = 40;
+
+let lastId = 0;
 
 /** Dials with the platform's WebSocket. */
 export const dialWebSocket: Dial = (url, subprotocols, handler) =>
   new DialledWebSocket(url, subprotocols, handler);
 
 class DialledWebSocket implements Conduit {
-  readonly id: number = nextConduitId();
+  readonly id: number = ++lastId;
   readonly subprotocol: Subprotocol;
   readonly #handler: DialHandler;
   #socket: WebSocket | null = null;
@@ -43,7 +46,7 @@ class DialledWebSocket implements Conduit {
   close(code: number, reason: string): void {
     // A page may use no other codes, and to a server a break is a break.
     const allowed = code === 1000 || code >= 3000 && code <= 4999 ? code : 1000;
-    this.#socket?.close(allowed, cutReason(reason));
+    this.#socket?.close(allowed, reason.slice(0, REASON_CHARACTERS));
   }
 
   #open(url: string, subprotocols: readonly Subprotocol[]): WebSocket {

@@ -1,5 +1,6 @@
 /** Writes MessagePack in its shortest form into a buffer that grows. */
 
+import { allocate } from "./slab.ts";
 import { utf8Length } from "./utf8.ts";
 
 const INITIAL_BYTES = 2048;
@@ -32,7 +33,12 @@ export class ByteWriter {
 
   /** A copy of what was written from `from` on. */
   copy(from = 0): Uint8Array {
-    return this.#bytes.slice(from, this.#length);
+    const length = this.#length - from;
+    const copy = allocate(length);
+    // A view for `set` costs more than a short loop.
+    if (length > SHORT) copy.set(this.#bytes.subarray(from, this.#length));
+    else for (let i = 0; i < length; i++) copy[i] = this.#bytes[from + i]!;
+    return copy;
   }
 
   nil(): void {

@@ -3,6 +3,7 @@
 import { type ByteWriter, withWriter } from "./byte_writer.ts";
 import { type Layout, LAYOUTS, NESTED } from "./layout.ts";
 import { type ConduitMessage, FIRST_SESSION_TAG, type SessionPayload, TAG } from "./messages.ts";
+import { allocate } from "./slab.ts";
 import { declaredLength, lengthBytes, numberBytes, readCount, walk } from "./scan.ts";
 
 /** Encodes one conduit message. A lone surrogate in one of its strings becomes U+FFFD. */
@@ -76,10 +77,10 @@ function damaged(at: number): Error {
   return new Error(`the bytes from ${at} on are no encoded session message`);
 }
 
-/** By hand, into a buffer of the right size: nearly every message is one of these. */
+/** By hand, into memory of the right size: nearly every message is one of these. */
 function encodePlain(seq: number, connection: number, body: Uint8Array): Uint8Array {
   const header = plainHeaderBytes(seq, connection, body.length);
-  const bytes = new Uint8Array(header + body.length);
+  const bytes = allocate(header + body.length);
   bytes[0] = 0x94;
   bytes[1] = TAG.message;
   const at = putLength(bytes, putCount(bytes, putCount(bytes, 2, seq), connection), body.length);

@@ -1,5 +1,6 @@
 /** The part of the session machine that numbers what leaves and ends what must end. */
 
+import { DETAIL_CHARACTERS } from "../protocol/limits.ts";
 import type { SessionPayload } from "../protocol/messages.ts";
 import { closeCode, type Reason } from "../protocol/reasons.ts";
 import { type Violation, violation } from "../protocol/rules.ts";
@@ -53,6 +54,8 @@ export function endSession(
   effects: SessionEffect[],
 ): void {
   if (state.ended !== null) return;
+  // A client's own words may be longer than what may be told of them later, and could be cut within a character.
+  detail = detail.slice(0, DETAIL_CHARACTERS).toWellFormed();
   state.ended = { reason, detail, at: now };
   state.changes++;
   for (const { id, service } of state.mux.connections.values()) {
@@ -83,10 +86,13 @@ export function connectionGone(
 
 function tellEnd(state: SessionState, effects: SessionEffect[]): void {
   const { reason, detail } = state.ended!;
-  for (const conduit of conduitsOf(state)) {
+  const { attached, attaching } = state;
+  if (attached !== null) {
+    const { conduit } = attached;
     effects.push({ kind: "send", conduit, message: { kind: "close", reason, detail } });
     effects.push({ kind: "close_conduit", conduit, code: closeCode(reason), reason });
   }
+  if (attaching !== null) effects.push({ kind: "refuse", conduit: attaching.conduit, reason, detail });
   state.attached = state.attaching = null;
 }
 

@@ -131,6 +131,8 @@ export type SessionEffect =
     readonly received: number;
     readonly sent: number;
   }
+  /** Tell the conduit that is being attached that it will not be. */
+  | { readonly kind: "refuse"; readonly conduit: number; readonly reason: Reason; readonly detail: string }
   | { readonly kind: "send"; readonly conduit: number; readonly message: ConduitMessage }
   /** One frame: an ack if it is due, volatile messages, then encoded session messages. */
   | {

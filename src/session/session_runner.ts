@@ -207,6 +207,9 @@ export class SessionRunner implements CommitSource {
         case "established":
           this.#establish(effect);
           break;
+        case "refuse":
+          this.#linkOf(effect.conduit)?.refuse(effect);
+          break;
         case "send":
           this.#linkOf(effect.conduit)?.send(effect.message);
           break;
@@ -219,11 +222,9 @@ export class SessionRunner implements CommitSource {
         case "connection_ended":
           this.#services.ended(effect.connection, effect.service);
           break;
-        case "violated": {
-          const { rule, detail } = effect.violation;
-          this.#host.log.info("protocol-error", { session: this.state.id, rule, detail });
+        case "violated":
+          this.#host.log.info("protocol-error", { session: this.state.id, ...effect.violation });
           break;
-        }
         case "ended":
           this.#host.log.debug("session-ended", { session: this.state.id, reason: effect.reason });
           break;

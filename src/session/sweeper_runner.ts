@@ -106,13 +106,13 @@ export class Sweeper {
         case "moved":
           return;
         case "unknown":
-          return await this.#delete([row.key], keys.sessionKey(session), null);
+          return void await this.#delete([row.key], keys.sessionKey(session), null);
         case "tombstone":
           return await this.#settleTombstone(session, loaded.tombstone, loaded.version, row.key);
         case "session": {
           const { state, stored } = loaded;
           if (stored.deadline !== at) {
-            return await this.#delete([row.key], keys.sessionKey(session), stored.version!);
+            return void await this.#delete([row.key], keys.sessionKey(session), stored.version!);
           }
           const due = endingDue(state, this.#clock.now());
           const runner = this.#registry.restore(state, stored);
@@ -138,10 +138,10 @@ export class Sweeper {
       for (;;) {
         const left = await this.#store.list(range, { limit: BATCH });
         if (left.length === 0) break;
-        await this.#delete(left.map((entry) => entry.key), core, version);
+        if (!await this.#delete(left.map((entry) => entry.key), core, version)) return;
       }
     }
-    if (tombstone.until <= this.#clock.now()) return await this.#delete([core, row], core, version);
+    if (tombstone.until <= this.#clock.now()) return void await this.#delete([core, row], core, version);
     const moved = encodeTombstone({ ...tombstone, deadline: tombstone.until });
     const put = { key: keys.deadlineKey(tombstone.until, session), value: new Uint8Array(0) };
     const puts = [{ key: core, value: moved }, put];
@@ -192,7 +192,7 @@ export class Sweeper {
         ? loaded.version
         : null;
       if (loaded.kind !== "session" || loaded.stored.attachedTo !== boot) {
-        return await this.#delete([row], keys.sessionKey(session), version);
+        return void await this.#delete([row], keys.sessionKey(session), version);
       }
       loaded.state.detachedAt = since;
       await this.#rewrite(this.#registry.restore(loaded.state, loaded.stored));
@@ -205,9 +205,9 @@ export class Sweeper {
     runner.park();
   }
 
-  /** Deletes keys if `guard` still has the version that was read. If not, somebody else is at it. */
-  async #delete(deletes: readonly StoreKey[], guard: StoreKey, version: Version | null): Promise<void> {
-    await this.#store.atomic({ checks: [{ key: guard, version }], puts: [], deletes });
+  /** Deletes keys if `guard` still has the version that was read. If not (false), somebody else is at it. */
+  async #delete(deletes: readonly StoreKey[], guard: StoreKey, version: Version | null): Promise<boolean> {
+    return (await this.#store.atomic({ checks: [{ key: guard, version }], puts: [], deletes })).ok;
   }
 }
 

@@ -33,6 +33,9 @@ const PART_BYTES = 60 * 1024;
 /** Segments beyond this are staged ahead, so that one session's commit always fits one atomic. */
 const STAGE_BYTES = 256 * 1024;
 
+/** Values of acked segments that one commit deletes; what is left goes with the next. One segment may exceed it. */
+const RELEASE_PARTS = 300;
+
 /** Deletions that an ending takes into its own atomic; more are left to the sweeper. */
 const ENDING_DELETES = 300;
 
@@ -241,11 +244,14 @@ function planOutbox(
   deletes: StoreKey[],
 ): { segments: readonly Segment[]; tail: Uint8Array; puts: Put[]; bytes: number } {
   const { acked } = state.delivery;
-  let { segments } = stored;
-  if (segments.length > 0 && segments[0]!.last <= acked) {
-    for (const segment of segments) if (segment.last <= acked) deletes.push(...partKeys(state.id, segment));
-    segments = segments.filter((segment) => segment.last > acked);
+  let released = 0;
+  for (let parts = 0; released < stored.segments.length; released++) {
+    const segment = stored.segments[released]!;
+    parts += segment.parts;
+    if (segment.last > acked || released > 0 && parts > RELEASE_PARTS) break;
+    deletes.push(...partKeys(state.id, segment));
   }
+  const segments = released === 0 ? stored.segments : stored.segments.slice(released);
   const first = Math.max(acked, segments.at(-1)?.last ?? 0) + 1;
   const messages: Uint8Array[] = [];
   let bytes = 0;

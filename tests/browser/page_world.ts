@@ -14,6 +14,8 @@ export interface Numbers {
   readonly lost: number;
   readonly doubled: number;
   readonly outOfOrder: number;
+  /** Echoes of what was never sent. */
+  readonly unknown: number;
   readonly resumes: number;
   readonly replayed: number;
 }
@@ -125,6 +127,7 @@ export async function numbers(page: Page): Promise<Numbers> {
     lost: await read("lost"),
     doubled: await read("doubled"),
     outOfOrder: await read("out-of-order"),
+    unknown: await read("unknown-count"),
     resumes: await read("resumes"),
     replayed: await read("replayed"),
   };

@@ -1,6 +1,7 @@
 /** Hostile input against a live process: each frame ends its own conduit or session, with the right code, and nothing else. */
 
 import assert from "node:assert/strict";
+import { encodeBody } from "../../src/protocol/body.ts";
 import { encodeConduit, encodeSession } from "../../src/protocol/encode.ts";
 import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
 import type { Message } from "../../src/protocol/messages.ts";
@@ -241,12 +242,16 @@ Deno.test("tens of thousands of random frames end their own conduits and session
     const worker = async (random: SeededRandom) => {
       for (let round = 0; round < 100; round++) {
         const established = random.chance(0.5);
-        const conduit = established
-          ? await binarySession(server)
-          : await RawConduit.open(server.url, "holdfast.v1.msgpack");
-        for (let n = 0; n < 40; n++, frames++) conduit.send(randomFrame(random));
+        const subprotocol = random.pick(["holdfast.v1.msgpack", "holdfast.v1.json"] as const);
+        const text = subprotocol === "holdfast.v1.json";
+        const conduit = !established
+          ? await RawConduit.open(server.url, subprotocol)
+          : text
+          ? await textSession(server)
+          : await binarySession(server);
+        for (let n = 0; n < 40; n++, frames++) conduit.send(text ? randomText(random) : randomFrame(random));
         // What happens to be valid leaves the conduit open; half a message does not.
-        conduit.send(Uint8Array.of(0x92));
+        conduit.send(text ? "[" : Uint8Array.of(0x92));
         const { code } = await conduit.closed;
         codes.set(code, (codes.get(code) ?? 0) + 1);
         // The platform drops a closing socket that is still written to, and the code with it.
@@ -266,6 +271,23 @@ function randomFrame(random: SeededRandom): Uint8Array {
     : encodeSession(1 + random.int(3), { kind: "open", connection: 1, service: "echo" });
   for (let n = random.between(1, 4); n > 0; n--) message[random.int(message.length)] = random.int(256);
   return message;
+}
+
+/** Real messages with a few of their characters changed, doubled or left out. */
+function randomText(random: SeededRandom): string {
+  const lines = [
+    '["start",{"version":1,"challenge":"aaaaaaaaaaaaaaaaaaaaaaaaaaaa"}]',
+    '["open",1,1,{"service":"echo"}]',
+  ];
+  let text = random.shuffle([...lines, '["message",2,1,{"a":[1.5,null,{"$bin":"AAAA"}]}]', '["ack",0]']).join(
+    "\n",
+  );
+  for (let n = random.between(1, 4); n > 0; n--) {
+    const at = random.int(text.length);
+    const instead = random.pick(["", '"', "[", "}", "\\u", "9", "\0", "\ud800", text.slice(at, at + 20)]);
+    text = text.slice(0, at) + instead + text.slice(at + 1);
+  }
+  return text;
 }
 
 // @rule handshake.first
@@ -332,14 +354,17 @@ Deno.test("a message in endless fragments is no start: 4408 in time, and its mem
 // @rule delivery.volatile
 Deno.test("a consumer that does not read is closed with 4409, and its session resumes", async () => {
   await beside(async (server) => {
-    const conduit = await RawConduit.open(server.url, "holdfast.v1.json");
-    const { session, token } = await conduit.establish();
-    conduit.say(["open", 1, 1, { service: "echo" }]);
-    await conduit.next("accept");
-    conduit.say(["ack", 1]);
+    const conduit = await RawConduit.open(server.url, "holdfast.v1.msgpack");
+    conduit.send(encodeConduit({ kind: "start", version: 1, challenge: newChallenge() }));
+    const { session, token } = await nextBinary(conduit, "established");
+    conduit.send(encodeSession(1, { kind: "open", connection: 1, service: "echo" }));
+    await nextBinary(conduit, "accept");
+    conduit.send(encodeConduit({ kind: "ack", received: 1 }));
     conduit.pause();
-    const volatile = JSON.stringify(["volatile", 1, "x".repeat(256 * 1024)]);
-    for (let n = 0; n < 200; n++) conduit.send(volatile);
+    // More than the server buffers (4 MiB) and the two kernels hold.
+    const body = encodeBody("x".repeat(256 * 1024));
+    const volatile = encodeConduit({ kind: "volatile", connection: 1, body });
+    for (let n = 0; n < 80; n++) conduit.send(volatile);
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     conduit.resume();
     assert.equal((await conduit.closed).code, 4409);

@@ -1,7 +1,7 @@
 /** The promise of the whole: 20 sessions, conduits that break in every way, ten SIGKILLs, and nothing lost or doubled. */
 
 import assert from "node:assert/strict";
-import { connect, type Connection, type Session } from "../../src/client/mod.ts";
+import { connect, type Connection, exponentialBackoff, type Session } from "../../src/client/mod.ts";
 import { SeededRandom } from "../support/seeded_random.ts";
 import { ServerProcess } from "../support/server_process.ts";
 import { Storm } from "../support/storm.ts";
@@ -29,7 +29,9 @@ class Numbers {
 
   constructor(url: string, encoding: "msgpack" | "json", random: SeededRandom) {
     this.#random = random;
-    this.session = connect(url, { encoding });
+    // The default waits up to 30 s after many failures in a row; this test has its storm in half a minute.
+    const reconnect = exponentialBackoff({ least: 20, first: 100, most: 500 });
+    this.session = connect(url, { encoding, reconnect });
     this.session.on("resumed", ({ replayed }) => {
       this.resumed++;
       this.replayed += replayed;

@@ -116,7 +116,10 @@ Deno.test("sessions that go back and forth between two nodes under load lose and
       const messages = clients.reduce((sum, client) => sum + client.produced, 0);
       const taken = clients.flatMap((client) => client.closeCodes).filter((code) => code === 4510).length;
       assert.ok(taken > 0, "no conduit was closed with 4510");
-      console.log(`two nodes: ${messages} messages, ${resumed} resumes, ${taken} conduits taken over`);
+      const ghosts = clients.reduce((sum, client) => sum + client.counts.ghosts, 0);
+      console.log(
+        `two nodes: ${messages} messages, ${resumed} resumes, ${taken} conduits taken over, ${ghosts} by ghosts`,
+      );
     } finally {
       clearInterval(mover);
       clearInterval(producer);

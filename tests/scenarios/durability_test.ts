@@ -316,7 +316,8 @@ for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
     const random = new SeededRandom(seed);
     const clock = new FakeClock();
     const store = new FaultyStore(new MemorySessionStore({ clock }));
-    let nodes = [new TestNode({ clock, store }), new TestNode({ clock, store })];
+    const started = () => new TestNode({ clock, store, random: random.fork() });
+    let nodes = [started(), started()];
     const clients = [new TestClient(), new TestClient(), new TestClient()];
     const counts = [0, 0, 0];
     for (const client of clients) client.open();
@@ -335,7 +336,7 @@ for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
       } else if (random.chance(0.02)) {
         const index = random.int(2);
         await nodes[index]!.crash();
-        nodes = nodes.map((node, i) => i === index ? new TestNode({ clock, store }) : node);
+        nodes = nodes.map((node, i) => i === index ? started() : node);
         for (const one of clients) if (!one.peer?.open) one.ready = false;
       } else {
         client.echo(counts[which]!++);

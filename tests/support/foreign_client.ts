@@ -82,6 +82,8 @@ export class ForeignClient {
   token: string | null = null;
   /** The last `established`. */
   established: Established | null = null;
+  /** The last things that happened to conduits, for the message of a failed test. */
+  readonly history: string[] = [];
   /** What the server did that the protocol forbids, or that ended the session; null while all is well. */
   failure: string | null = null;
   /** How many numbers were given to {@link produce}. */
@@ -95,6 +97,7 @@ export class ForeignClient {
   #accepted = false;
   readonly #sockets = new Set<WebSocket>();
   readonly #established = new Set<WebSocket>();
+  readonly #numbers = new WeakMap<WebSocket, number>();
   #socket: WebSocket | null = null;
   #attached = false;
   /**
@@ -226,6 +229,7 @@ export class ForeignClient {
       handshakeTimeout: this.#options.answer ?? 2_000,
     });
     this.#dialling = socket;
+    this.#numbers.set(socket, this.counts.dials);
     this.#sockets.add(socket);
     const older = this.#socket;
     if (older === null) this.#socket = socket;
@@ -233,6 +237,7 @@ export class ForeignClient {
     this.#timers.answer = setTimeout(() => socket.terminate(), this.#options.answer ?? 2_000);
     socket.on("open", () => {
       this.#starting = socket;
+      this.#note(socket, `start, received ${this.#delivery.received}, sent ${this.#delivery.sent}`);
       const resume = this.session === null || this.token === null ? {} : {
         resume: {
           session: this.session,
@@ -277,6 +282,7 @@ export class ForeignClient {
     if (this.session !== null && !established.resumed) return this.#fail("a resume gave a new session");
     const diverged = this.#delivery.exchange(established);
     if (diverged !== null) return this.#fail(diverged);
+    this.#note(socket, `established, received ${established.received}, sent ${established.sent}`);
     clearTimeout(this.#timers.answer);
     clearTimeout(this.#timers.dial);
     this.counts.established++;
@@ -348,7 +354,9 @@ export class ForeignClient {
   }
 
   #onClose(socket: WebSocket, code: number, reason: string): void {
-    if (this.#established.delete(socket)) this.closeCodes.push(code);
+    this.#note(socket, `closed with ${code}`);
+    const wasEstablished = this.#established.delete(socket);
+    if (wasEstablished) this.closeCodes.push(code);
     const unanswered = this.#starting === socket;
     if (unanswered) {
       this.#starting = null;
@@ -356,7 +364,8 @@ export class ForeignClient {
     }
     if (this.#dialling === socket) this.#dialling = null;
     if (socket !== this.#socket) {
-      // Either a replaced conduit, or a dial that came to nothing while the older one lives.
+      // A replaced conduit is none of this session's any more, however it closes.
+      if (wasEstablished) return;
       if (unanswered && this.#attached) {
         this.#sendAck();
         this.#transmit();
@@ -408,8 +417,14 @@ export class ForeignClient {
     if (problem !== null) this.#fail(problem);
   }
 
+  #note(socket: WebSocket, what: string): void {
+    const at = (performance.timeOrigin + performance.now()).toFixed(1).slice(-8);
+    this.history.push(`${at} ${new URL(socket.url).port}#${this.#numbers.get(socket)} ${what}`);
+    if (this.history.length > 40) this.history.shift();
+  }
+
   #fail(what: string): void {
-    this.failure ??= what;
+    this.failure ??= `${what}; ${this.history.join("; ")}`;
     this.#stopped = true;
     clearTimeout(this.#timers.dial);
   }

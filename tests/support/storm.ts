@@ -104,18 +104,15 @@ export class Storm {
     const links = [...proxy.links].filter((link) => !this.#halfOpen.has(link));
     if (links.length === 0) return;
     const link = random.pick(links);
+    const how = random.pick(["reset", "finish"] as const);
     const draw = random.float();
-    if (draw < 0.35) link.cut(random.chance(0.5) ? "reset" : "finish");
+    if (draw < 0.35) link.cut(how);
     else if (draw < 0.55) {
       link.swallow(random.pick(["up", "down", "both"] as const));
       this.#halfOpen.set(link, now + HALF_OPEN_MS);
     } else if (draw < 0.75) link.stall(random.between(20, 400));
     else if (draw < 0.85) link.delay(random.between(1, 25));
-    else {link.cutAfter(
-        random.chance(0.5) ? "up" : "down",
-        random.int(2_000),
-        random.chance(0.5) ? "reset" : "finish",
-      );}
+    else link.cutAfter(random.pick(["up", "down"] as const), random.int(2_000), how);
   }
 }
 

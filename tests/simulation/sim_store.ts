@@ -1,0 +1,204 @@
+/** The cluster's store behind a simulated network: slow, away, and wrong about outcomes in all the ways that remote ones are. */
+
+import type {
+  Atomic,
+  AtomicResult,
+  Range,
+  SessionStore,
+  StoredEntry,
+  StoreKey,
+  StoreLimits,
+} from "../../src/storage/session_store.ts";
+import type { SeededRandom } from "../support/seeded_random.ts";
+import type { SimProcess } from "./sim_process.ts";
+import type { Timeline } from "./timeline.ts";
+
+/** What may happen to one call, beside nothing. */
+export type StoreFaultKind =
+  /** Rejected, never applied. */
+  | "fail-before"
+  /** Applied, then rejected. */
+  | "fail-after"
+  /** Rejected, and applied later, up to 90 s. */
+  | "apply-late"
+  /** Applied, then reported as a failed check: a remote client's own repetition. */
+  | "lie-conflict"
+  /** Answered after seconds. */
+  | "slow"
+  /** A read that is rejected. */
+  | "read-fail";
+
+/** How likely each is, 0 … 1. */
+export type StoreRates = { readonly [kind in StoreFaultKind]?: number };
+
+/** Hears of every atomic at the moment it is applied, in the order of their versions. */
+export type Applied = (atomic: Atomic, version: string, by: SimProcess) => void;
+
+export class SimFault extends Error {
+  override readonly name = "SimFault";
+}
+
+export interface SimStoreOptions {
+  readonly inner: SessionStore;
+  readonly timeline: Timeline;
+  readonly random: SeededRandom;
+  readonly rates: StoreRates;
+  readonly latency: { readonly least: number; readonly most: number };
+  readonly applied: Applied;
+  readonly count: (fault: string) => void;
+}
+
+export class SimStore {
+  readonly #options: SimStoreOptions;
+  /** Until when whom the store does not answer; `""`: nobody. */
+  readonly #awayUntil = new Map<string, number>();
+  #healed = false;
+  /** Atomics that wait to be applied late. */
+  readonly #late = new Set<() => void>();
+
+  constructor(options: SimStoreOptions) {
+    this.#options = options;
+  }
+
+  /** The store as one process sees it. */
+  viewOf(process: SimProcess): SessionStore {
+    const limits: StoreLimits = this.#options.inner.limits;
+    return {
+      limits,
+      atomic: (atomic) => this.#ask(process, () => this.#atomic(process, copyOf(atomic))),
+      get: (keys: readonly StoreKey[]) => this.#ask(process, () => this.#read(() => this.#options.inner.get(keys))),
+      list: (range: Range, options): Promise<StoredEntry[]> =>
+        this.#ask(process, () => this.#read(() => this.#options.inner.list(range, options))),
+      close: () => {},
+    };
+  }
+
+  /** No answer to `node` (`""`: to nobody) for a while. */
+  away(node: string, ms: number): void {
+    this.#awayUntil.set(node, this.#options.timeline.now + ms);
+  }
+
+  /** From here on it works, and what was to be applied late is applied now. */
+  heal(): void {
+    this.#healed = true;
+    this.#awayUntil.clear();
+    for (const apply of [...this.#late]) apply();
+  }
+
+  async #ask<T>(process: SimProcess, answer: () => Promise<T>): Promise<T> {
+    if (!process.alive) return await never();
+    await this.#travel();
+    // Of what a lost process had asked, some was still under way to it.
+    if (!process.alive && this.#options.random.chance(0.5)) return await never();
+    await this.#untilBack(process);
+    let outcome: { readonly value: T } | { readonly error: unknown };
+    try {
+      outcome = { value: await answer() };
+    } catch (error) {
+      outcome = { error };
+    }
+    await this.#travel();
+    await new Promise<void>((resolve) => process.enter(resolve));
+    if ("error" in outcome) throw outcome.error;
+    return outcome.value;
+  }
+
+  /** While the store is away a call fails soon, or hangs and then fails or goes on. */
+  async #untilBack(process: SimProcess): Promise<void> {
+    const { timeline, random } = this.#options;
+    const away = Math.max(this.#awayUntil.get("") ?? 0, this.#awayUntil.get(process.name) ?? 0);
+    const left = away - timeline.now;
+    if (left <= 0) return;
+    const hangs = random.chance(0.3);
+    await this.#pass(hangs ? left : Math.min(left, random.between(50, 2_000)));
+    if (!hangs || random.chance(0.5)) throw new SimFault("the store is away");
+  }
+
+  async #atomic(process: SimProcess, atomic: Atomic): Promise<AtomicResult> {
+    switch (this.#drawn(["fail-before", "fail-after", "apply-late", "lie-conflict", "slow"])) {
+      case "fail-before":
+        throw new SimFault("failed before it was applied");
+      case "fail-after":
+        await this.#apply(process, atomic);
+        throw new SimFault("failed after it was applied");
+      case "apply-late":
+        this.#applyLate(process, atomic);
+        throw new SimFault("failed, and is applied later");
+      case "lie-conflict": {
+        const result = await this.#apply(process, atomic);
+        // Without checks a repetition succeeds.
+        return atomic.checks.length === 0 ? await this.#apply(process, atomic) : { ...result, ok: false };
+      }
+      case "slow":
+        if (this.#options.random.chance(0.5)) {
+          await this.#pass(this.#options.random.between(200, 8_000));
+          return await this.#apply(process, atomic);
+        } else {
+          const result = await this.#apply(process, atomic);
+          await this.#pass(this.#options.random.between(200, 8_000));
+          return result;
+        }
+      default:
+        return await this.#apply(process, atomic);
+    }
+  }
+
+  async #read<T>(read: () => Promise<T>): Promise<T> {
+    const fault = this.#drawn(["read-fail", "slow"]);
+    if (fault === "read-fail") throw new SimFault("the read failed");
+    if (fault === "slow") await this.#pass(this.#options.random.between(200, 8_000));
+    return await read();
+  }
+
+  async #apply(process: SimProcess, atomic: Atomic): Promise<AtomicResult> {
+    const result = await this.#options.inner.atomic(atomic);
+    if (result.ok) this.#options.applied(atomic, result.version, process);
+    return result;
+  }
+
+  #applyLate(process: SimProcess, atomic: Atomic): void {
+    const { timeline, random } = this.#options;
+    const apply = () => {
+      cancel();
+      this.#late.delete(apply);
+      void this.#apply(process, atomic);
+    };
+    const cancel = timeline.after(random.between(50, random.chance(0.2) ? 90_000 : 3_000), apply);
+    this.#late.add(apply);
+  }
+
+  #drawn(kinds: readonly StoreFaultKind[]): StoreFaultKind | null {
+    const { random, rates, count } = this.#options;
+    let left = random.float();
+    if (this.#healed) return null;
+    for (const kind of kinds) {
+      left -= rates[kind] ?? 0;
+      if (left >= 0) continue;
+      count(`store ${kind}`);
+      return kind;
+    }
+    return null;
+  }
+
+  #travel(): Promise<void> {
+    const { random, latency: { least, most } } = this.#options;
+    return this.#pass(random.between(least, most));
+  }
+
+  #pass(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.#options.timeline.after(ms, resolve));
+  }
+}
+
+function never(): Promise<never> {
+  return new Promise(() => {});
+}
+
+/** What is applied must be what was asked, whatever the caller does with its buffers since. */
+function copyOf(atomic: Atomic): Atomic {
+  return {
+    checks: [...atomic.checks],
+    puts: atomic.puts.map((put) => ({ ...put, value: put.value.slice() })),
+    deletes: [...atomic.deletes],
+  };
+}
