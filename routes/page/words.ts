@@ -103,7 +103,7 @@ export function describe(happening: Happening): string {
     case "resumed":
       return `Resumed after ${seconds(happening.apart)}; ${count(happening.replayed, "message")} sent again`;
     case "detached":
-      return `Detached: ${happening.reason} (${happening.code})`;
+      return `Detached: ${happening.reason}`;
     case "cut":
       return "You cut the wire";
     case "offline":

@@ -32,6 +32,8 @@ export class WireWitness implements LineWitness {
   readonly messages = { down: 0, up: 0 };
   /** Conduits whose handshake was answered with `established`, and those of them that resumed. */
   readonly handshakes = { established: 0, resumed: 0 };
+  /** The process that first answered for a session. */
+  readonly firstBoot = new Map<string, string>();
   readonly #store: StoreWitness;
   readonly #fail: (problem: string) => void;
   readonly #trace: (line: string) => void;
@@ -119,6 +121,7 @@ export class WireWitness implements LineWitness {
     if (message.resumed) this.handshakes.resumed++;
     const { session, token, received, sent } = message;
     const durable = message.durability === "durable";
+    if (!this.firstBoot.has(session)) this.firstBoot.set(session, line.options.server.name);
     const seen = this.#store.sessions.get(session);
     this.#carried.set(line, {
       session,

@@ -33,7 +33,12 @@ export async function client(
   options: ConnectOptions & { readonly server?: FakeServer; readonly clock?: FakeClock } = {},
 ): Promise<ClientFixture> {
   const { server = new FakeServer(), clock = new FakeClock(), ...rest } = options;
-  const session = connect("http://edge.test", { dial: server.dial, random: new SeededRandom(1), ...rest, clock });
+  const session = connect("http://edge.test", {
+    dial: server.dial,
+    random: new SeededRandom(1),
+    ...rest,
+    clock,
+  });
   const events: { readonly name: SessionEventName; readonly details: unknown }[] = [];
   for (const name of EVENTS) session.on(name, (details) => void events.push({ name, details }));
   await settle();
@@ -54,7 +59,8 @@ export async function attachedClient(options: Parameters<typeof client>[0] = {})
   const connection = fixture.session.open("echo");
   const line = await fixture.server.establish();
   await line.tell({ kind: "accept", connection: 1 });
-  return { ...fixture, fixture, connection, line };
+  const { session, server, clock } = fixture;
+  return { fixture, session, server, clock, connection, line };
 }
 
 /** A storage in memory that a test can look into, stall and break. */

@@ -131,7 +131,9 @@ export class FakeLine {
 
   /** Sends plain messages on a connection. */
   async message(connection: number, ...values: Parameters<typeof encodeBody>[0][]): Promise<void> {
-    await this.tell(...values.map((value) => ({ kind: "message", connection, body: encodeBody(value) } as const)));
+    await this.tell(
+      ...values.map((value) => ({ kind: "message", connection, body: encodeBody(value) } as const)),
+    );
   }
 
   /** Sends bytes or text as they are. */

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import {
   inFlight,
   isFlawless,
+  KEPT_GAPS,
   lost,
   newTally,
   tallyEcho,

@@ -1,0 +1,477 @@
+/**
+ * A client by the protocol's text alone, over the shared delivery machine: no SDK. It keeps its whole state after every
+ * event, so that a reload may come at any moment.
+ */
+
+import { decodeBody } from "../../src/protocol/body.ts";
+import type { Frame, FrameCodec } from "../../src/protocol/codec.ts";
+import { codecFor } from "../../src/protocol/codecs.ts";
+import { encodeConduit } from "../../src/protocol/encode.ts";
+import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
+import type { ConduitMessage, Established, Message, SessionMessage } from "../../src/protocol/messages.ts";
+import { instructionFor, instructionForCode, isReason } from "../../src/protocol/reasons.ts";
+import * as delivery from "../../src/session/delivery_state.ts";
+import { secret } from "../../src/system/random.ts";
+import type { SeededRandom } from "../support/seeded_random.ts";
+import type { ClientHost, ClientSpec, SimClient } from "./sim_client.ts";
+import type { SimEnd } from "./sim_line.ts";
+import type { SimNode } from "./sim_node.ts";
+import type { SimProcess } from "./sim_process.ts";
+import { BEGINNING, isComplete, outstanding, type Progress, request, takeReply } from "./workload.ts";
+
+const ANSWER_TIMEOUT_MS = 12_000;
+const MOST_OUTSTANDING = 12;
+
+/** What a reload finds. */
+interface Kept {
+  readonly challenge: string;
+  session: string | null;
+  token: string | null;
+  readonly delivery: delivery.DeliveryState;
+  /** The open connection; requests go there. */
+  connection: number;
+  accepted: boolean;
+  early: number;
+  progress: Progress;
+  /** Requests of this session, over all its connections. */
+  requests: number;
+  closing: boolean;
+}
+
+export class ForeignClient implements SimClient {
+  readonly spec: ClientSpec;
+  shared = false;
+  node: SimNode | null = null;
+  over: string | null = null;
+  closed = false;
+  readonly #host: ClientHost;
+  readonly #random: SeededRandom;
+  readonly #codec: FrameCodec;
+  #process: SimProcess;
+  #kept: Kept;
+  #attached: SimEnd | null = null;
+  #heardAt = 0;
+  #keepalive = { interval: 25_000, timeout: 10_000 };
+  #dialling: { readonly end: SimEnd; asked: boolean; refused: string | null } | null = null;
+  /** A `start` that was given up may yet take effect: the 4510 that comes of it is our own doing. */
+  #rival = false;
+  #cancelDial: (() => void) | null = null;
+  #cancelAnswer = () => {};
+  #cancelAck: (() => void) | null = null;
+  #attempt = 0;
+  #resting = false;
+
+  constructor(spec: ClientSpec, host: ClientHost, kept: Kept | null = null) {
+    this.spec = spec;
+    this.#host = host;
+    this.#random = host.newRandom();
+    this.#codec = codecFor(spec.subprotocol, { ...DEFAULT_LIMITS, frameBytes: 1 << 24 });
+    this.#kept = kept ?? this.#fresh();
+    this.#process = this.#begin();
+  }
+
+  get session(): string | null {
+    return this.#kept.session;
+  }
+
+  get timers(): number {
+    return this.#process.timers;
+  }
+
+  get caughtUp(): boolean {
+    const { delivery: { acked, sent }, progress, requests } = this.#kept;
+    const done = this.#resting || requests >= this.spec.requests;
+    return this.#attached !== null && this.#dialling === null && done && acked === sent &&
+      isComplete(progress, this.#host.sizes);
+  }
+
+  rest(): void {
+    this.#resting = true;
+  }
+
+  reload(): boolean {
+    if (!this.spec.stored || this.over !== null) return false;
+    this.#leave();
+    // What is stored is all there is: a copy, so that nothing of the old page reaches it.
+    this.#kept = structuredClone(this.#kept);
+    const { retained } = this.#kept.delivery;
+    const snapshot = { received: this.#kept.delivery.received, acked: this.#kept.delivery.acked };
+    const messages = retained.items.slice(retained.head);
+    Object.assign(this.#kept, {
+      delivery: delivery.restoreDelivery(this.#windows(), { ...snapshot, retained: messages }),
+    });
+    this.#begin();
+    return true;
+  }
+
+  redial(): void {
+    if (this.over !== null || this.#dialling !== null) return;
+    this.#host.moved(this);
+    this.#dial();
+  }
+
+  close(): void {
+    if (this.over !== null) return;
+    this.#kept.closing = true;
+    this.#sayClose();
+  }
+
+  vanish(): void {
+    this.over ??= "vanished";
+    this.#leave();
+    this.#process.lose();
+  }
+
+  copy(): SimClient | null {
+    if (!this.spec.stored || this.over !== null || this.#kept.session === null) return null;
+    this.shared = true;
+    const copy = new ForeignClient({ ...this.spec, name: `${this.spec.name}'` }, this.#host, structuredClone(this.#kept));
+    copy.shared = true;
+    copy.#resting = this.#resting;
+    return copy;
+  }
+
+  describe(): string {
+    const { session, delivery: { acked, sent, received }, progress, requests } = this.#kept;
+    return `${this.spec.name} ${JSON.stringify({
+      session,
+      over: this.over,
+      attached: this.#attached !== null,
+      dialling: this.#dialling !== null,
+      acked,
+      sent,
+      received,
+      progress,
+      requests,
+    })}`;
+  }
+
+  #windows(): { own: delivery.Window; peer: delivery.Window } {
+    const { windowMessages, windowBytes } = this.spec.settings;
+    const { windows } = this.#host;
+    const own = { messages: windowMessages ?? windows.messages, bytes: windowBytes ?? windows.bytes };
+    return { own, peer: windows };
+  }
+
+  #fresh(): Kept {
+    const kept: Kept = {
+      challenge: secret(this.#random),
+      session: null,
+      token: null,
+      delivery: delivery.newDelivery(this.#windows()),
+      connection: 1,
+      accepted: false,
+      early: 0,
+      progress: BEGINNING,
+      requests: 0,
+      closing: false,
+    };
+    delivery.enqueue(kept.delivery, { kind: "open", connection: 1, service: "work" });
+    delivery.secure(kept.delivery, { taken: 0, sent: kept.delivery.sent }, 0);
+    return kept;
+  }
+
+  #begin(): SimProcess {
+    this.#process = this.#host.newProcess(this.spec.name);
+    this.#planDial();
+    this.#produceLater();
+    return this.#process;
+  }
+
+  #leave(): void {
+    const { line: attached } = this.#attached ?? {};
+    const { line: dialled } = this.#dialling?.end ?? {};
+    this.#process.lose();
+    attached?.break();
+    dialled?.break();
+    this.#attached = this.#dialling = this.#cancelDial = this.#cancelAck = null;
+    this.#rival = true;
+  }
+
+  #after(ms: number, run: () => void): () => void {
+    const { clock } = this.#process;
+    return clock.wakeAt(clock.now() + ms, run);
+  }
+
+  #planDial(least = 0): void {
+    if (this.over !== null) return;
+    this.#cancelDial?.();
+    const ceiling = Math.min(4_000, 100 * 2 ** Math.min(this.#attempt++, 8));
+    this.#cancelDial = this.#after(least + this.#random.between(20, ceiling), () => this.#dial());
+  }
+
+  #dial(): void {
+    this.#cancelDial?.();
+    this.#cancelDial = null;
+    if (this.over !== null || this.#dialling !== null) return;
+    const end: SimEnd = this.#host.dial(this, this.#process, {
+      onOpen: () => this.#start(end),
+      onFrame: (frame) => this.#frame(end, frame),
+      onClose: (code) => this.#closed(end, code),
+    });
+    this.#dialling = { end, asked: false, refused: null };
+    this.#cancelAnswer = this.#after(ANSWER_TIMEOUT_MS, () => this.#giveUp());
+  }
+
+  #giveUp(): void {
+    const dialling = this.#dialling;
+    if (dialling === null) return;
+    if (dialling.asked) this.#rival = true;
+    this.#dialling = null;
+    dialling.end.close(1000, "given up");
+    this.#planDial();
+    this.#flush();
+  }
+
+  #start(end: SimEnd): void {
+    if (this.#dialling?.end !== end) return;
+    this.#dialling.asked = true;
+    const { challenge, session, token, delivery: { received, sent } } = this.#kept;
+    this.#send(end, [{
+      kind: "start",
+      version: 1,
+      challenge: session === null ? challenge : secret(this.#random),
+      ...(session === null || token === null ? {} : { resume: { session, token, received, sent } }),
+      settings: this.spec.settings,
+    }]);
+  }
+
+  #frame(end: SimEnd, frame: Frame): void {
+    const decoded = this.#codec.decode(frame);
+    if (!decoded.ok) return this.#host.fail(`${this.spec.name} got a frame that breaks ${decoded.violation.rule}`);
+    for (const message of decoded.messages) {
+      if (this.#dialling?.end === end) this.#answered(end, message);
+      else if (this.#attached === end) this.#message(message);
+    }
+    if (this.#attached === end) {
+      this.#heardAt = this.#process.clock.now();
+      this.#flush();
+    }
+  }
+
+  #answered(end: SimEnd, message: Message): void {
+    if (message.kind === "refused") {
+      this.#dialling!.refused = message.reason;
+      return this.#refused(message.reason, message.detail, message.retryAfter ?? 0);
+    }
+    if (message.kind !== "established") return this.#host.fail(`${this.spec.name} got ${message.kind} as an answer`);
+    this.#established(end, message);
+  }
+
+  #refused(reason: string, detail: string, retryAfter: number): void {
+    this.#cancelAnswer();
+    this.#dialling = null;
+    const instruction = isReason(reason) ? instructionFor(reason) : "stop";
+    if (instruction === "resume") {
+      this.#flush();
+      return this.#attached === null ? this.#planDial(retryAfter) : undefined;
+    }
+    this.#lost(reason, detail);
+  }
+
+  #established(end: SimEnd, message: Established): void {
+    const kept = this.#kept;
+    this.#cancelAnswer();
+    this.#cancelDial?.();
+    this.#cancelDial = null;
+    const problem = kept.session !== null && (message.session !== kept.session || !message.resumed)
+      ? `was given ${message.session} for ${kept.session}`
+      : delivery.divergence(kept.delivery, message);
+    if (problem !== null) {
+      if (!this.shared) this.#host.fail(`${this.spec.name}: established ${problem}`);
+      return this.#lost("diverged", problem);
+    }
+    this.#attached?.close(1000, "moved");
+    this.#dialling = null;
+    this.#attached = end;
+    this.#heardAt = this.#process.clock.now();
+    this.#keepalive = message.keepalive;
+    this.#attempt = 0;
+    kept.session = message.session;
+    kept.token = message.token;
+    delivery.reattach(kept.delivery, message);
+    delivery.restartIncoming(kept.delivery);
+    this.#host.count(message.resumed ? "resumes" : "sessions");
+    this.#listen();
+    this.#flush(true);
+    if (kept.closing) this.#sayClose();
+  }
+
+  #message(message: Message): void {
+    const { spec: { name } } = this;
+    const kept = this.#kept;
+    switch (message.kind) {
+      case "ack": {
+        const problem = delivery.acknowledge(kept.delivery, message.received);
+        if (problem !== null) this.#host.fail(`${name}: the server broke ${problem.rule}: ${problem.detail}`);
+        return;
+      }
+      case "ping":
+        return this.#send(this.#attached!, [{ kind: "pong", nonce: message.nonce }]);
+      case "goaway":
+        this.#cancelDial ??= this.#after(this.#random.between(0, Math.max(1, message.after)), () => {
+          this.#host.moved(this);
+          this.#dial();
+        });
+        return;
+      case "close":
+        if (kept.closing) return this.#ended();
+        return this.#lost(message.reason, message.detail);
+      case "pong":
+      case "volatile":
+        return;
+      default:
+        if ("seq" in message) return this.#numbered(message);
+        this.#host.fail(`${name} got ${message.kind}`);
+    }
+  }
+
+  #numbered(message: SessionMessage): void {
+    const kept = this.#kept;
+    const taken = delivery.take(kept.delivery, message.seq, message.cost);
+    if (taken === "duplicate") return;
+    if (taken !== "taken") {
+      return this.#host.fail(`${this.spec.name}: the server broke ${taken.rule}: ${taken.detail}`);
+    }
+    delivery.secure(kept.delivery, { taken: kept.delivery.taken, sent: kept.delivery.sent }, this.#process.clock.now());
+    if (message.connection !== kept.connection) return;
+    if (message.kind === "accept") kept.accepted = true;
+    else if (message.kind === "message") {
+      const progress = takeReply(kept.progress, decodeBody(message.body), this.#host.sizes);
+      if (typeof progress !== "string") kept.progress = progress;
+      else if (!this.shared) this.#host.fail(`${this.spec.name}: ${progress}`);
+      this.#host.count("replies");
+    } else if (!this.shared) this.#host.fail(`${this.spec.name} got ${message.kind} on its connection`);
+  }
+
+  #closed(end: SimEnd, code: number): void {
+    const instruction = instructionForCode(code);
+    if (this.#dialling?.end === end) {
+      const { asked } = this.#dialling;
+      this.#cancelAnswer();
+      this.#dialling = null;
+      if (asked && code === 1006) this.#rival = true;
+      if (instruction === "over") return this.#lost(`closed with ${code}`, "");
+      if (instruction === "stop") return this.#host.fail(`${this.spec.name}: its start was closed with ${code}`);
+      this.#flush();
+      if (this.#attached === null) this.#planDial();
+      return;
+    }
+    if (this.#attached !== end) return;
+    this.#attached = null;
+    this.#cancelAck?.();
+    this.#cancelAck = null;
+    if (this.#kept.closing && code === 1000) return this.#ended();
+    if (instruction === "over" || instruction === "stop") return this.#lost(`closed with ${code}`, "");
+    if (instruction === "taken-over" && !this.#rival && this.#dialling === null) {
+      return this.#lost("taken-over", "4510 on the current conduit");
+    }
+    if (instruction === "taken-over") this.#rival = false;
+    if (this.#dialling === null) this.#planDial();
+  }
+
+  /** `keepalive.silence`. */
+  #listen(): void {
+    const end = this.#attached;
+    if (end === null) return;
+    const { interval, timeout } = this.#keepalive;
+    this.#after(Math.max(1, this.#heardAt + interval + timeout - this.#process.clock.now()), () => {
+      if (this.#attached !== end) return;
+      if (this.#process.clock.now() < this.#heardAt + interval + timeout) return this.#listen();
+      end.close(4409, "silence");
+      this.#closed(end, 1006);
+    });
+  }
+
+  #produceLater(): void {
+    this.#after(this.#random.between(1, 2 * this.spec.pace), () => {
+      this.#produce(this.#random.between(1, 4));
+      this.#produceLater();
+    });
+  }
+
+  #produce(count: number): void {
+    const kept = this.#kept;
+    if (this.over !== null || kept.closing || this.#resting) return;
+    if (this.#random.chance(0.02) && kept.accepted && isComplete(kept.progress, this.#host.sizes)) this.#reopen();
+    for (let i = 0; i < count && kept.requests < this.spec.requests; i++) {
+      if (outstanding(kept.progress) >= MOST_OUTSTANDING || !kept.accepted && kept.early >= 16) break;
+      const body = request(kept.progress.sent + 1, this.#host.sizes);
+      if (!delivery.hasRoom(kept.delivery, body.length + 64)) break;
+      if (!kept.accepted) kept.early++;
+      kept.requests++;
+      kept.progress = { ...kept.progress, sent: kept.progress.sent + 1 };
+      this.#number({ kind: "message", connection: kept.connection, body });
+      this.#host.count("requests");
+    }
+    this.#flush();
+  }
+
+  /** Ends its connection and opens another. */
+  #reopen(): void {
+    const kept = this.#kept;
+    if (!delivery.hasRoom(kept.delivery, 128)) return;
+    this.#number({ kind: "end", connection: kept.connection });
+    kept.connection += 2;
+    kept.accepted = false;
+    kept.early = 0;
+    kept.progress = BEGINNING;
+    this.#number({ kind: "open", connection: kept.connection, service: "work" });
+  }
+
+  #number(payload: Parameters<typeof delivery.enqueue>[1]): void {
+    const state = this.#kept.delivery;
+    delivery.enqueue(state, payload);
+    delivery.secure(state, { taken: state.taken, sent: state.sent }, this.#process.clock.now());
+  }
+
+  /** While a `start` is unanswered nothing is said on an older conduit: its counters must stay true. */
+  #flush(confirm = false): void {
+    const end = this.#attached;
+    if (end === null || this.#dialling?.asked === true) return;
+    const state = this.#kept.delivery;
+    const messages = delivery.transmit(state);
+    const dueAt = delivery.ackDueAt(state);
+    const now = this.#process.clock.now();
+    const control: ConduitMessage[] = [];
+    if (confirm || dueAt !== null && (messages.length > 0 || dueAt <= now)) {
+      control.push({ kind: "ack", received: delivery.tellReceived(state) });
+    } else if (dueAt !== null) {
+      this.#cancelAck ??= this.#after(dueAt - now, () => {
+        this.#cancelAck = null;
+        this.#flush();
+      });
+    }
+    if (control.length + messages.length > 0) this.#send(end, control, messages);
+  }
+
+  #send(end: SimEnd, control: readonly ConduitMessage[], messages: readonly Uint8Array[] = []): void {
+    end.send(this.#codec.join([...control.map(encodeConduit), ...messages]));
+  }
+
+  #sayClose(): void {
+    if (this.#attached === null || this.#dialling?.asked === true) return;
+    this.#send(this.#attached, [{ kind: "close", reason: "done", detail: "" }]);
+  }
+
+  #ended(): void {
+    this.over = "closed";
+    this.closed = true;
+    this.#leave();
+  }
+
+  #lost(reason: string, detail: string): void {
+    const { session, closing } = this.#kept;
+    if (closing && reason === "closed") return this.#ended();
+    this.#leave();
+    this.#host.lost({ client: this, session, reason, detail });
+    if (this.shared || closing) {
+      this.over = reason;
+      return;
+    }
+    // Another session, from the beginning.
+    this.#kept = this.#fresh();
+    this.#rival = false;
+    this.#begin();
+  }
+}

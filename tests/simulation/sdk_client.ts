@@ -1,0 +1,207 @@
+/** The real SDK, with its own runner, under an application that must find every reply once and in order, also over reloads. */
+
+import { connect, type Connection, exponentialBackoff, type KeyValueStorage, type Session } from "../../src/client/mod.ts";
+import type { SeededRandom } from "../support/seeded_random.ts";
+import type { ClientHost, ClientSpec, SimClient } from "./sim_client.ts";
+import type { SimNode } from "./sim_node.ts";
+import type { SimProcess } from "./sim_process.ts";
+import { BEGINNING, isComplete, outstanding, type Progress, requestValue, takeReply } from "./workload.ts";
+
+const MOST_OUTSTANDING = 12;
+const reconnect = exponentialBackoff({ least: 20, first: 200, most: 4_000 });
+
+export class SdkClient implements SimClient {
+  readonly spec: ClientSpec;
+  shared = false;
+  node: SimNode | null = null;
+  over: string | null = null;
+  closed = false;
+  readonly #host: ClientHost;
+  readonly #random: SeededRandom;
+  /** What the browser keeps; a reload finds it. */
+  #storage: Map<string, string>;
+  #process: SimProcess;
+  #live: Session;
+  #connection: Connection;
+  #progress: Progress = BEGINNING;
+  #closing = false;
+  #resting = false;
+
+  constructor(spec: ClientSpec, host: ClientHost, storage: Map<string, string> | null = null) {
+    this.spec = spec;
+    this.#host = host;
+    this.#random = host.newRandom();
+    this.#storage = storage ?? new Map();
+    [this.#process, this.#live, this.#connection] = this.#begin();
+  }
+
+  get session(): string | null {
+    return this.#live.id;
+  }
+
+  get timers(): number {
+    return this.#process.timers;
+  }
+
+  get caughtUp(): boolean {
+    const done = this.#resting || this.#progress.sent >= this.spec.requests;
+    return this.#live.phase === "attached" && done && this.#live.unacked === 0 &&
+      isComplete(this.#progress, this.#host.sizes);
+  }
+
+  rest(): void {
+    this.#resting = true;
+  }
+
+  reload(): boolean {
+    if (!this.spec.stored || this.over !== null) return false;
+    this.#process.lose();
+    // What the old page still writes goes to a storage that nobody reads.
+    this.#storage = new Map(this.#storage);
+    this.#begin();
+    if (this.#closing) void this.#live.close("done");
+    return true;
+  }
+
+  redial(): void {
+    if (this.over !== null) return;
+    this.#host.moved(this);
+    this.#live.breakConduit();
+  }
+
+  close(): void {
+    if (this.over !== null) return;
+    this.#closing = true;
+    void this.#live.close("done");
+  }
+
+  vanish(): void {
+    this.over ??= "vanished";
+    this.#process.lose();
+  }
+
+  copy(): SimClient | null {
+    if (!this.spec.stored || this.over !== null || this.#live.id === null) return null;
+    this.shared = true;
+    const copy = new SdkClient({ ...this.spec, name: `${this.spec.name}'` }, this.#host, new Map(this.#storage));
+    copy.shared = true;
+    copy.#resting = this.#resting;
+    return copy;
+  }
+
+  describe(): string {
+    const { id, phase, unacked } = this.#live;
+    return `${this.spec.name} ${JSON.stringify({ id, phase, unacked, over: this.over, progress: this.#progress })}`;
+  }
+
+  #begin(): [SimProcess, Session, Connection] {
+    const process = this.#process = this.#host.newProcess(this.spec.name);
+    const { durability, windowMessages, windowBytes } = this.spec.settings;
+    const session = this.#live = connect("ws://cluster", {
+      encoding: this.spec.subprotocol === "holdfast.v1.json" ? "json" : "msgpack",
+      ...(durability === undefined ? {} : { durability }),
+      ...(windowMessages === undefined ? {} : { windowMessages }),
+      ...(windowBytes === undefined ? {} : { windowBytes }),
+      ...(this.spec.stored ? { storage: this.#storageOf(process) } : {}),
+      reconnect,
+      probe: false,
+      clock: process.clock,
+      random: this.#random.fork(),
+      dial: (_url, _subprotocols, handler) => this.#host.dial(this, process, handler),
+    });
+    session.on("connected", () => this.#host.count("sessions"));
+    session.on("resumed", () => this.#host.count("resumes"));
+    session.on("error", ({ error }) => this.#host.fail(`${this.spec.name}: ${error.stack}`));
+    session.on("taken-over", () => this.#over(process, "taken-over", "4510 on the current conduit"));
+    session.on("lost", ({ reason, detail }) => this.#over(process, reason, detail));
+    session.on("ended", ({ reason, detail }) => this.#over(process, reason, detail));
+    const connection = this.#connection = session.open("work");
+    this.#progress = BEGINNING;
+    void this.#consume(process, connection);
+    this.#produceLater(process);
+    return [process, session, connection];
+  }
+
+  async #consume(process: SimProcess, connection: Connection): Promise<void> {
+    try {
+      for await (const value of connection) {
+        if (!process.alive) return;
+        this.#restoreProgress();
+        const progress = takeReply(this.#progress, value, this.#host.sizes);
+        this.#host.count("replies");
+        if (typeof progress !== "string") this.#keep(progress);
+        else if (!this.shared) this.#host.fail(`${this.spec.name}: ${progress}`);
+      }
+    } catch (error) {
+      // The session's own end is told by its events; only a connection that ends by itself is wrong.
+      if (process.alive && this.over === null && this.#live.ending === null && !this.shared) {
+        this.#host.fail(`${this.spec.name}: its connection ended: ${String(error)}`);
+      }
+    }
+  }
+
+  #produceLater(process: SimProcess): void {
+    const { clock } = process;
+    clock.wakeAt(clock.now() + this.#random.between(1, 2 * this.spec.pace), () => {
+      this.#produce(this.#random.between(1, 4));
+      this.#produceLater(process);
+    });
+  }
+
+  #produce(count: number): void {
+    if (this.over !== null || this.#closing || this.#resting || this.#connection.id === 0) return;
+    this.#restoreProgress();
+    for (let i = 0; i < count && this.#progress.sent < this.spec.requests; i++) {
+      if (outstanding(this.#progress) >= MOST_OUTSTANDING) return;
+      const n = this.#progress.sent + 1;
+      // A session that ends meanwhile says so by its events.
+      this.#connection.send(requestValue(n, this.#host.sizes)).catch(() => {});
+      this.#keep({ ...this.#progress, sent: n });
+      this.#host.count("requests");
+    }
+  }
+
+  /** In the same turn as what it counts, so that the two never disagree. */
+  #keep(progress: Progress): void {
+    this.#progress = progress;
+    this.#connection.keep({ ...progress });
+  }
+
+  #restoreProgress(): void {
+    if (this.#progress === BEGINNING && this.#connection.kept !== undefined) {
+      this.#progress = this.#connection.kept as unknown as Progress;
+    }
+  }
+
+  #storageOf(process: SimProcess): KeyValueStorage {
+    const storage = this.#storage;
+    return {
+      get: (key) => storage.get(key),
+      set: (key, value) => {
+        if (process.alive) storage.set(key, value);
+      },
+      remove: (key) => {
+        if (process.alive) storage.delete(key);
+      },
+    };
+  }
+
+  #over(process: SimProcess, reason: string, detail: string): void {
+    if (!process.alive || this.over !== null) return;
+    const session = this.#live.id;
+    if (this.#closing) {
+      this.over = reason;
+      this.closed = true;
+      process.lose();
+      return;
+    }
+    this.#host.lost({ client: this, session, reason, detail });
+    process.lose();
+    if (this.shared) {
+      this.over = reason;
+      return;
+    }
+    this.#storage = new Map();
+    this.#begin();
+  }
+}
