@@ -110,9 +110,19 @@ export function restoreDelivery(
 export function enqueue(state: DeliveryState, payload: SessionPayload): Uint8Array {
   const encoded = encodeSession(state.sent + 1, payload);
   state.sent++;
-  state.retained.items.push(encoded);
+  // What may wait for long gets memory of its own: as a view it would keep a whole slab of the encoder.
+  const soon = state.sent - state.acked <= state.peerWindow.messages;
+  state.retained.items.push(soon ? encoded : encoded.slice());
   state.retainedBytes += encoded.length;
   return encoded;
+}
+
+/** What a kept message costs in memory beyond its encoding, bytes: a view, its place in the queue, its buffer. */
+const RETAINED_OVERHEAD_BYTES = 128;
+
+/** What the kept messages cost (`delivery.bounded`): many small ones cost more than their bytes. */
+export function retainedCost(state: DeliveryState): number {
+  return state.retainedBytes + RETAINED_OVERHEAD_BYTES * (state.sent - state.acked);
 }
 
 /** True if another message of `cost` bytes fits what the peer takes, counting everything not yet acked. */

@@ -4,7 +4,7 @@ import { DETAIL_CHARACTERS } from "../protocol/limits.ts";
 import type { SessionPayload } from "../protocol/messages.ts";
 import { closeCode, type Reason } from "../protocol/reasons.ts";
 import { type Violation, violation } from "../protocol/rules.ts";
-import { enqueue } from "./delivery_state.ts";
+import { enqueue, retainedCost } from "./delivery_state.ts";
 import type { SessionEffect, SessionState } from "./session_model.ts";
 
 /**
@@ -29,7 +29,7 @@ export function emit(
   state.changes++;
   state.movedAt = now;
   const most = state.settings.limits.storedBytes + CONTROL_RESERVE_BYTES;
-  if (state.delivery.retainedBytes > most) {
+  if (retainedCost(state.delivery) > most) {
     violated(state, violation("delivery.bounded", `more than ${most} bytes are unacked`), now, effects);
   }
 }

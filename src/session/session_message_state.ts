@@ -127,7 +127,7 @@ export function serviceActed(
   switch (action.do) {
     case "send": {
       if (!mux.maySend(state.mux, connection)) return;
-      if (state.delivery.retainedBytes + action.body.length > state.settings.limits.storedBytes) {
+      if (delivery.retainedCost(state.delivery) + action.body.length > state.settings.limits.storedBytes) {
         const detail =
           `more than ${state.settings.limits.storedBytes} bytes wait for the client (delivery.bounded)`;
         return serviceActed(state, { do: "end", connection, reason: "overloaded", detail }, now, effects);

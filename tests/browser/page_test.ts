@@ -89,6 +89,7 @@ browserTest(
   },
 );
 
+// @rule resume.stored-client
 browserTest("reloads at any moment of a fast stream neither lose nor double an echo", async (world) => {
   const page = await world.open();
   await standing(page, "Connected");
