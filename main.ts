@@ -83,9 +83,35 @@ const routes = app({
   log,
 });
 
+let server: Deno.HttpServer | undefined;
+let stopping = false;
+const stop = async (signal: "SIGINT" | "SIGTERM") => {
+  if (stopping) Deno.exit(signal === "SIGINT" ? 130 : 143);
+  stopping = true;
+  log.info("stopping", { signal });
+  // Platforms follow with SIGKILL, some after 5 s.
+  await gracefulStop(
+    [
+      { name: "drain", run: () => registry.drain(), within: 2_400 },
+      // The server's own shutdown would overwrite the close codes that are still under way.
+      { name: "conduits", run: () => conduits.open.whenNone(), within: 700 },
+      { name: "server", run: () => server?.shutdown(), within: 300 },
+      { name: "sweeper", run: () => sweeper.stop(), within: 200 },
+      { name: "directory", run: () => directory.stop(), within: 200 },
+      { name: "store", run: () => store.close(), within: 100 },
+    ],
+    clock,
+    log,
+  );
+  Deno.exit(0);
+};
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.addSignalListener(signal, () => void stop(signal));
+}
+
 directory.start();
 sweeper.start();
-const server = serve();
+server = serve();
 
 function serve(): Deno.HttpServer {
   const { host: hostname, port } = settings;
@@ -105,29 +131,4 @@ function serve(): Deno.HttpServer {
     store.close();
     Deno.exit(1);
   }
-}
-
-let stopping = false;
-const stop = async (signal: "SIGINT" | "SIGTERM") => {
-  if (stopping) Deno.exit(signal === "SIGINT" ? 130 : 143);
-  stopping = true;
-  log.info("stopping", { signal });
-  // Platforms follow with SIGKILL, some after 5 s.
-  await gracefulStop(
-    [
-      { name: "drain", run: () => registry.drain(), within: 2_400 },
-      // The server's own shutdown would overwrite the close codes that are still under way.
-      { name: "conduits", run: () => conduits.open.whenNone(), within: 700 },
-      { name: "server", run: () => server.shutdown(), within: 300 },
-      { name: "sweeper", run: () => sweeper.stop(), within: 200 },
-      { name: "directory", run: () => directory.stop(), within: 200 },
-      { name: "store", run: () => store.close(), within: 100 },
-    ],
-    clock,
-    log,
-  );
-  Deno.exit(0);
-};
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(signal, () => void stop(signal));
 }

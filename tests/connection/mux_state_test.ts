@@ -47,10 +47,16 @@ Deno.test("an accept or reject that answers nothing pending is ignored", () => {
   mux.open(client, "echo");
   assert.equal(mux.receive(client, arrives({ kind: "accept", connection: 1 })).kind, "accepted");
   assert.equal(mux.receive(client, arrives({ kind: "accept", connection: 1 })).kind, "dropped");
-  assert.equal(mux.receive(client, arrives({ kind: "reject", connection: 1, reason: "", detail: "" })).kind, "dropped");
+  assert.equal(
+    mux.receive(client, arrives({ kind: "reject", connection: 1, reason: "", detail: "" })).kind,
+    "dropped",
+  );
   assert.equal(client.connections.get(1)?.phase, "open");
   mux.open(client, "echo");
-  const rejected = mux.receive(client, arrives({ kind: "reject", connection: 3, reason: "no", detail: "why" }));
+  const rejected = mux.receive(
+    client,
+    arrives({ kind: "reject", connection: 3, reason: "no", detail: "why" }),
+  );
   assert.deepEqual(rejected, {
     kind: "ended",
     connection: 3,
@@ -68,8 +74,12 @@ Deno.test("the client's ids are odd, the server's even; each side's ascend and n
   const server = mux.newMux("server", 8);
   assert.deepEqual([1, 2, 3].map(() => mux.open(client, "a").connection), [1, 3, 5]);
   assert.deepEqual([1, 2, 3].map(() => mux.open(server, "a").connection), [2, 4, 6]);
-  for (const id of [0, 2, 4]) assert.equal(broken(mux.receive(mux.newMux("server", 8), opened(id))), "frame.ids");
-  for (const id of [0, 1, 3]) assert.equal(broken(mux.receive(mux.newMux("client", 8), opened(id))), "frame.ids");
+  for (const id of [0, 2, 4]) {
+    assert.equal(broken(mux.receive(mux.newMux("server", 8), opened(id))), "frame.ids");
+  }
+  for (const id of [0, 1, 3]) {
+    assert.equal(broken(mux.receive(mux.newMux("client", 8), opened(id))), "frame.ids");
+  }
   const state = mux.newMux("server", 8);
   assert.equal(mux.receive(state, opened(7)).kind, "offered", "gaps are allowed");
   for (const id of [7, 5, 1]) assert.equal(broken(mux.receive(state, opened(id))), "frame.ids");
@@ -80,7 +90,13 @@ Deno.test("the client's ids are odd, the server's even; each side's ascend and n
 Deno.test("a message for an id that was once open is dropped, for any other it is a violation", () => {
   const state = serving();
   mux.receive(state, end(1));
-  for (const late of [plain(1), end(1), arrives({ kind: "call", connection: 1, request: 1, method: "m", body: BODY })]) {
+  for (
+    const late of [
+      plain(1),
+      end(1),
+      arrives({ kind: "call", connection: 1, request: 1, method: "m", body: BODY }),
+    ]
+  ) {
     assert.equal(mux.receive(state, late).kind, "dropped");
   }
   for (const id of [0, 2, 3, 99]) assert.equal(broken(mux.receive(state, plain(id))), "frame.ids");
@@ -174,5 +190,8 @@ Deno.test("messages for channels that were never open are violations; late cance
     { kind: "credit", connection: 1, channel: 1, additional: 1 },
   ];
   for (const payload of payloads) assert.equal(broken(mux.receive(serving(), arrives(payload))), "frame.ids");
-  assert.equal(mux.receive(serving(), arrives({ kind: "cancel", connection: 1, request: 1 })).kind, "dropped");
+  assert.equal(
+    mux.receive(serving(), arrives({ kind: "cancel", connection: 1, request: 1 })).kind,
+    "dropped",
+  );
 });

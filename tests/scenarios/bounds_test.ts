@@ -142,7 +142,9 @@ for (const durability of ["durable", "ephemeral"] as const) {
   // @rule delivery.bounded
   Deno.test(`a session is not destroyed by a full buffer: its piling ${durability} connection ends overloaded, the rest lives`, async () => {
     const services = [fountain(10, encodeBody(new Uint8Array(100_000))), echo];
-    const { client, node } = await opened({ services, limits: { storedBytes: 2 * 1024 * 1024 } }, { durability });
+    const { client, node } = await opened({ services, limits: { storedBytes: 2 * 1024 * 1024 } }, {
+      durability,
+    });
     client.say({ kind: "open", connection: 3, service: "fountain" });
     client.acks = false;
     for (let i = 0; i < 8; i++) {

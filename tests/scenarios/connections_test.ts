@@ -35,7 +35,8 @@ function diary(): { service: Service; lines: string[] } {
     name: "diary",
     onOpen: (connection, metadata) => void lines.push(`open ${connection.id} ${JSON.stringify(metadata)}`),
     onMessage: (connection, body) => void lines.push(`message ${connection.id} ${String(decodeBody(body))}`),
-    onVolatile: (connection, body) => void lines.push(`volatile ${connection.id} ${String(decodeBody(body))}`),
+    onVolatile: (connection, body) =>
+      void lines.push(`volatile ${connection.id} ${String(decodeBody(body))}`),
     onEnd: (connection) => void lines.push(`end ${connection.id}`),
   };
   return { service, lines };
@@ -53,7 +54,10 @@ Deno.test("an open is answered by exactly one accept, an unknown service by a re
   client.open(1);
   client.say({ kind: "open", connection: 3, service: "no-such-service" });
   await settle();
-  assert.deepEqual(answers(client).map(({ kind, connection }) => [kind, connection]), [["accept", 1], ["reject", 3]]);
+  assert.deepEqual(answers(client).map(({ kind, connection }) => [kind, connection]), [["accept", 1], [
+    "reject",
+    3,
+  ]]);
   const [, reject] = answers(client);
   assert.equal(reject!.kind === "reject" && reject!.reason, "unknown-service");
 });

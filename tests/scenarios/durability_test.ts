@@ -199,7 +199,10 @@ Deno.test("a session moves between two nodes back and forth; the old owner is fe
     const older = client.peer!;
     const newer = await client.connect(move % 2 === 0 ? b : a);
     // The old owner finds out with the next thing it wants to commit.
-    older.send({ seq: client.sent + 1, payload: { kind: "message", connection: 1, body: encodeBody("stray") } });
+    older.send({
+      seq: client.sent + 1,
+      payload: { kind: "message", connection: 1, body: encodeBody("stray") },
+    });
     await settle();
     assert.equal(older.closing?.code, 4510);
     client.echo(number++);
@@ -321,7 +324,10 @@ for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
     const clients = [new TestClient(), new TestClient(), new TestClient()];
     const counts = [0, 0, 0];
     for (const client of clients) client.open();
-    store.setRates({ random, atomic: { fail_before: 0.05, fail_after: 0.05, lie_conflict: 0.05, late: 0.03 } });
+    store.setRates({
+      random,
+      atomic: { fail_before: 0.05, fail_after: 0.05, lie_conflict: 0.05, late: 0.03 },
+    });
     for (let step = 0; step < 300; step++) {
       const which = random.int(3);
       const client = clients[which]!;
@@ -359,7 +365,9 @@ for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
     }
     for (const node of nodes) {
       // The store answered with failures, so the handshakes that needed it did too.
-      node.log.lines.forEach(({ event, level }) => assert.ok(level !== "error" || event === "admission-failed", event));
+      node.log.lines.forEach(({ event, level }) =>
+        assert.ok(level !== "error" || event === "admission-failed", event)
+      );
     }
   });
 }

@@ -9,7 +9,10 @@ import { TestNode, type TestNodeOptions } from "../support/test_node.ts";
 
 const WINDOW = 60_000;
 
-async function opened(node: TestNode, settings?: ConstructorParameters<typeof TestClient>[0]): Promise<TestClient> {
+async function opened(
+  node: TestNode,
+  settings?: ConstructorParameters<typeof TestClient>[0],
+): Promise<TestClient> {
   const client = new TestClient(settings);
   await client.connect(node);
   client.open();
@@ -39,10 +42,16 @@ async function toldOnResume(node: TestNode, client: TestClient): Promise<string 
   return peer.of("refused")[0]?.reason;
 }
 
-function shared(options: TestNodeOptions = {}): { clock: FakeClock; store: FaultyStore; node: () => TestNode } {
+function shared(
+  options: TestNodeOptions = {},
+): { clock: FakeClock; store: FaultyStore; node: () => TestNode } {
   const clock = new FakeClock();
   const store = new FaultyStore(new MemorySessionStore({ clock }));
-  return { clock, store, node: () => new TestNode({ resumeWindow: WINDOW, sweeps: true, ...options, clock, store }) };
+  return {
+    clock,
+    store,
+    node: () => new TestNode({ resumeWindow: WINDOW, sweeps: true, ...options, clock, store }),
+  };
 }
 
 // @rule end.close
@@ -379,7 +388,11 @@ Deno.test("leftovers that appear under a tombstone while it is swept do not keep
   await clock.advance(WINDOW + 1_000);
   // Another sweeper rewrites the tombstone between this one's read and its deletion.
   let lists = 0;
-  await store.atomic({ checks: [], puts: [{ key: ["outbox", session, 9, 9, 0], value: new Uint8Array(1) }], deletes: [] });
+  await store.atomic({
+    checks: [],
+    puts: [{ key: ["outbox", session, 9, 9, 0], value: new Uint8Array(1) }],
+    deletes: [],
+  });
   store.onAtomic = (atomic) => {
     if (atomic.checks.length > 0 && ++lists > 50) throw new Error("the sweeper goes round and round");
   };

@@ -129,12 +129,17 @@ Deno.test("a resume that states other settings is refused, and one that states t
   const client = new TestClient({ windowMessages: 32 });
   await client.connect(node);
   await client.cut();
-  for (const settings of [{ durability: "ephemeral" } as const, { windowMessages: 33 }, { windowBytes: 2 ** 22 }]) {
+  for (
+    const settings of [{ durability: "ephemeral" } as const, { windowMessages: 33 }, { windowBytes: 2 ** 22 }]
+  ) {
     const peer = await answered(node, { ...client.start(), settings });
     assert.equal(peer.of("refused")[0]?.reason, "settings-changed");
     assert.equal(peer.closing?.code, 4501);
   }
-  const peer = await answered(node, { ...client.start(), settings: { durability: "durable", windowMessages: 32 } });
+  const peer = await answered(node, {
+    ...client.start(),
+    settings: { durability: "durable", windowMessages: 32 },
+  });
   assert.equal(peer.of("established")[0]?.resumed, true);
 });
 
@@ -244,7 +249,8 @@ Deno.test("a challenge whose row the store still shows after its time counts as 
     get: (keys) => inner.get(keys),
     list: (range, options) => inner.list(range, options),
     close: () => inner.close(),
-    atomic: (atomic) => inner.atomic({ ...atomic, puts: atomic.puts.map(({ key, value }) => ({ key, value })) }),
+    atomic: (atomic) =>
+      inner.atomic({ ...atomic, puts: atomic.puts.map(({ key, value }) => ({ key, value })) }),
   });
   const node = new TestNode({ clock, store });
   const start = newStart();

@@ -7,7 +7,9 @@ import { plain, RawPeer, TestClient } from "../support/raw_peer.ts";
 import { TestNode } from "../support/test_node.ts";
 import { MemorySessionStore } from "../../src/storage/memory_session_store.ts";
 
-async function attached(): Promise<{ store: FaultyStore; clock: FakeClock; node: TestNode; client: TestClient }> {
+async function attached(): Promise<
+  { store: FaultyStore; clock: FakeClock; node: TestNode; client: TestClient }
+> {
   const clock = new FakeClock();
   const store = new FaultyStore(new MemorySessionStore({ clock }));
   const node = new TestNode({ clock, store });

@@ -174,7 +174,9 @@ Deno.test("a side that lost state is told diverged, each way, and the session is
   await settle();
   const { received, sent } = client;
   const holder = client.peer!;
-  for (const fields of [{ received: received + 1 }, { received: received - 1 }, { sent: sent - 1 }, { sent: 0 }]) {
+  for (
+    const fields of [{ received: received + 1 }, { received: received - 1 }, { sent: sent - 1 }, { sent: 0 }]
+  ) {
     const peer = await resumed(node, client, fields);
     assert.equal(peer.of("refused")[0]?.reason, "diverged", JSON.stringify(fields));
     assert.equal(peer.closing?.code, 4501);

@@ -41,10 +41,16 @@ Deno.test("a start is judged by version, then challenge, then windows", () => {
   const wrong = { challenge: "x", settings: { windowMessages: 0 } };
   assert.equal(judgeStart(newStart({ ...wrong, version: 7 }), DEFAULT_LIMITS)?.reason, "unsupported-version");
   assert.match(judgeStart(newStart(wrong), DEFAULT_LIMITS)?.detail ?? "", /challenge/);
-  assert.match(judgeStart(newStart({ settings: { windowMessages: 0 } }), DEFAULT_LIMITS)?.detail ?? "", /window/);
+  assert.match(
+    judgeStart(newStart({ settings: { windowMessages: 0 } }), DEFAULT_LIMITS)?.detail ?? "",
+    /window/,
+  );
   const windowBytes = 2 * DEFAULT_LIMITS.bodyBytes;
   assert.equal(judgeStart(newStart({ settings: { windowBytes } }), DEFAULT_LIMITS), null);
-  assert.equal(judgeStart(newStart({ settings: { windowBytes: windowBytes - 1 } }), DEFAULT_LIMITS)?.reason, "malformed");
+  assert.equal(
+    judgeStart(newStart({ settings: { windowBytes: windowBytes - 1 } }), DEFAULT_LIMITS)?.reason,
+    "malformed",
+  );
 });
 
 // @rule handshake.order, resume.refused
@@ -56,7 +62,10 @@ Deno.test("a resume is judged by token, then ending, then settings, then counter
   assert.equal(reasonFor("old", NOW + 70_000), "stale-token");
   assert.equal(reasonFor("now", NOW + 70_000), "expired");
   assert.equal(reasonFor("now", NOW), "settings-changed");
-  assert.equal(judgeResume(session(), { ...wrong, token: "now", settings: undefined }, NOW)?.reason, "diverged");
+  assert.equal(
+    judgeResume(session(), { ...wrong, token: "now", settings: undefined }, NOW)?.reason,
+    "diverged",
+  );
   assert.equal(judgeResume(session(), RIGHT, NOW), null);
 });
 
@@ -92,7 +101,10 @@ Deno.test("a repeated start gets its session until that is proven, ends, or was 
   const fresh = session();
   fresh.tokens.current = null;
   assert.equal(judgeRepeat(fresh, newStart(), NOW), null);
-  assert.equal(judgeRepeat(fresh, newStart({ settings: { windowMessages: 9 } }), NOW)?.reason, "settings-changed");
+  assert.equal(
+    judgeRepeat(fresh, newStart({ settings: { windowMessages: 9 } }), NOW)?.reason,
+    "settings-changed",
+  );
   assert.equal(judgeRepeat(fresh, newStart(), NOW + 60_000)?.reason, "challenge-used");
   assert.equal(judgeRepeat(session(), newStart(), NOW)?.reason, "challenge-used");
 });

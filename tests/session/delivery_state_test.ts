@@ -254,7 +254,11 @@ Deno.test("two machines over a pipe that loses what is under way and breaks: exa
             (_, i) => delivery.retainedMessage(state, state.acked + 1 + i)!,
           );
           const { received, acked } = state;
-          end.state = delivery.restoreDelivery({ own: window, peer: window }, { received, acked, retained: kept });
+          end.state = delivery.restoreDelivery({ own: window, peer: window }, {
+            received,
+            acked,
+            retained: kept,
+          });
           end.produced = end.state.sent;
           reconnect();
         }

@@ -81,9 +81,12 @@ Deno.test("established, acks and messages wait for the commit that holds them", 
   assert.deepEqual(kinds(attach(state, 1)), ["commit"]);
   assert.deepEqual(kinds(commit(state)), ["established"]);
   assert.deepEqual(kinds(frame(state, 1, [open])), ["offer", "commit"]);
-  assert.deepEqual(kinds(turn(state, { kind: "service", action: { do: "accept", connection: 1 }, now: NOW })), [
-    "commit",
-  ]);
+  assert.deepEqual(
+    kinds(turn(state, { kind: "service", action: { do: "accept", connection: 1 }, now: NOW })),
+    [
+      "commit",
+    ],
+  );
   const [sent] = commit(state);
   assert.ok(sent?.kind === "transmit");
   assert.deepEqual(sent.ack, { kind: "ack", received: 1 });
@@ -142,7 +145,12 @@ Deno.test("what a replaced conduit delivers or reports changes nothing", () => {
   assert.deepEqual(frame(state, 1, [open]), []);
   assert.deepEqual(turn(state, { kind: "conduit_lost", conduit: 1, now: NOW }), []);
   assert.deepEqual(
-    turn(state, { kind: "undecodable", conduit: 1, violation: { rule: "frame.batch", detail: "" }, now: NOW }),
+    turn(state, {
+      kind: "undecodable",
+      conduit: 1,
+      violation: { rule: "frame.batch", detail: "" },
+      now: NOW,
+    }),
     [],
   );
   assert.deepEqual(structuredClone(state), before);
@@ -185,13 +193,15 @@ Deno.test("a close of the client is never echoed; its conduit is closed when the
   assert.equal(state.ended?.detail, "done: x");
 });
 
-for (const message of [
-  { kind: "established" },
-  { kind: "refused", reason: "", detail: "" },
-  { kind: "goaway", reason: "", after: 1 },
-  { kind: "authorised" },
-  { kind: "start", version: 1, challenge: "c" },
-] as unknown as Message[]) {
+for (
+  const message of [
+    { kind: "established" },
+    { kind: "refused", reason: "", detail: "" },
+    { kind: "goaway", reason: "", after: 1 },
+    { kind: "authorised" },
+    { kind: "start", version: 1, challenge: "c" },
+  ] as unknown as Message[]
+) {
   // @rule handshake.first
   Deno.test(`${message.kind} from an established client is a protocol error`, () => {
     const effects = frame(attached(), 1, [message]);

@@ -2,13 +2,24 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { equalInConstantTime, judgeToken, newTokens, offerToken, proveToken } from "../../src/session/token_state.ts";
+import {
+  equalInConstantTime,
+  judgeToken,
+  newTokens,
+  offerToken,
+  proveToken,
+} from "../../src/session/token_state.ts";
 
 // @rule resume.rotate
 Deno.test("a new session's successors are all valid until one is proven", () => {
   const tokens = newTokens();
   for (const hash of ["a", "b", "c"]) offerToken(tokens, hash, null);
-  assert.deepEqual(["a", "b", "c", "d"].map((hash) => judgeToken(tokens, hash)), ["valid", "valid", "valid", "unknown"]);
+  assert.deepEqual(["a", "b", "c", "d"].map((hash) => judgeToken(tokens, hash)), [
+    "valid",
+    "valid",
+    "valid",
+    "unknown",
+  ]);
   assert.ok(proveToken(tokens, "b"));
   assert.deepEqual(["a", "b", "c"].map((hash) => judgeToken(tokens, hash)), ["stale", "valid", "stale"]);
 });

@@ -58,7 +58,11 @@ Deno.test("a core comes back as it was, also with the largest numbers", () => {
 });
 
 Deno.test("two commits never make equal cores, whatever else is equal", () => {
-  const values = [{ boot: "b", epoch: 1, flush: 2 }, { boot: "c", epoch: 1, flush: 2 }, { boot: "b", epoch: 2, flush: 2 }, {
+  const values = [{ boot: "b", epoch: 1, flush: 2 }, { boot: "c", epoch: 1, flush: 2 }, {
+    boot: "b",
+    epoch: 2,
+    flush: 2,
+  }, {
     boot: "b",
     epoch: 1,
     flush: 3,
@@ -93,5 +97,7 @@ Deno.test("identity, connections and challenges come back as they were", () => {
 Deno.test("a record of another layout, or a damaged one, is refused and not guessed at", () => {
   assert.throws(() => decodeRecord(pack([99, "b", 1, 1])), /layout 99/);
   const bytes = encodeCore(core());
-  for (const length of [0, 1, 10, bytes.length - 1]) assert.throws(() => decodeRecord(bytes.slice(0, length)));
+  for (const length of [0, 1, 10, bytes.length - 1]) {
+    assert.throws(() => decodeRecord(bytes.slice(0, length)));
+  }
 });

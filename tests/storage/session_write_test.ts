@@ -32,7 +32,16 @@ function kept(state: SessionState): unknown {
     { length: delivery.secured - delivery.acked },
     (_, i) => [...retainedMessage(delivery, delivery.acked + 1 + i)!],
   );
-  return { tokens, connections, highestOwn, highestPeer, movedAt, settings, received: delivery.received, retained };
+  return {
+    tokens,
+    connections,
+    highestOwn,
+    highestPeer,
+    movedAt,
+    settings,
+    received: delivery.received,
+    retained,
+  };
 }
 
 function openConnection(state: SessionState, id: number): void {
@@ -42,7 +51,10 @@ function openConnection(state: SessionState, id: number): void {
   state.changes++;
 }
 
-async function rows(store: MemorySessionStore | StoredMachine["store"], ...kinds: string[]): Promise<string[]> {
+async function rows(
+  store: MemorySessionStore | StoredMachine["store"],
+  ...kinds: string[]
+): Promise<string[]> {
   const found = await Promise.all(kinds.map((kind) => store.list({ prefix: [kind] }, { limit: 10_000 })));
   return found.flat().map(({ key }) => key.join("/"));
 }
@@ -152,7 +164,11 @@ Deno.test("a core with as many segments as a session may keep, and the largest n
   // Far into the session's life: numbers take their full width.
   const far = 2 ** 40;
   const { delivery } = it.state;
-  delivery.sent = delivery.secured = delivery.acked = delivery.transmitted = far;
+  delivery.sent =
+    delivery.secured =
+    delivery.acked =
+    delivery.transmitted =
+      far;
   it.stored = { ...it.stored, flush: 2 ** 40, epoch: 2 ** 33 };
   while (delivery.retainedBytes < it.state.settings.limits.storedBytes) {
     it.produce([message(8_200)]);
@@ -240,7 +256,10 @@ Deno.test("whatever is produced, acked and committed in whatever order, the stor
   const act = fc.oneof(
     fc.record({ what: fc.constant("produce" as const), bytes: fc.integer({ min: 1, max: 40_000 }) }),
     fc.record({ what: fc.constant("produce" as const), bytes: fc.integer({ min: 1, max: 400 }) }),
-    fc.record({ what: fc.constantFrom("ack" as const, "take" as const), bytes: fc.integer({ min: 1, max: 6 }) }),
+    fc.record({
+      what: fc.constantFrom("ack" as const, "take" as const),
+      bytes: fc.integer({ min: 1, max: 6 }),
+    }),
     fc.record({ what: fc.constantFrom("commit" as const, "reload" as const), bytes: fc.constant(0) }),
   );
   await fc.assert(
@@ -250,8 +269,9 @@ Deno.test("whatever is produced, acked and committed in whatever order, the stor
       for (const { what, bytes } of acts) {
         const { delivery } = it.state;
         if (what === "produce") it.produce([message(bytes)]);
-        else if (what === "ack") acknowledge(delivery, Math.min(delivery.transmitted, delivery.acked + bytes));
-        else if (what === "take") take(delivery, delivery.taken + 1, bytes);
+        else if (what === "ack") {
+          acknowledge(delivery, Math.min(delivery.transmitted, delivery.acked + bytes));
+        } else if (what === "take") take(delivery, delivery.taken + 1, bytes);
         else await it.commit();
         if (what === "reload") {
           const loaded = await it.load();

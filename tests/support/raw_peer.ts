@@ -167,7 +167,9 @@ export class TestClient {
   async connect(node: TestNode, subprotocol?: Subprotocol): Promise<RawPeer> {
     const peer = await this.dial(node, subprotocol);
     if (!this.ready) {
-      throw new Error(`not established: ${JSON.stringify(peer.of("refused"))} ${JSON.stringify(peer.closing)}`);
+      throw new Error(
+        `not established: ${JSON.stringify(peer.of("refused"))} ${JSON.stringify(peer.closing)}`,
+      );
     }
     return peer;
   }

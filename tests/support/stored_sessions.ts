@@ -10,10 +10,18 @@ import { atomicOf, weightOf } from "../../src/storage/commit_assembly.ts";
 import { loadSession } from "../../src/storage/session_load.ts";
 import { encodeIdentity } from "../../src/storage/session_record.ts";
 import type { SessionStore } from "../../src/storage/session_store.ts";
-import { newStoredSession, planWrite, type PlannedWrite, type StoredSession } from "../../src/storage/session_write.ts";
+import {
+  newStoredSession,
+  type PlannedWrite,
+  planWrite,
+  type StoredSession,
+} from "../../src/storage/session_write.ts";
 
 /** A session of the right form with the default settings. */
-export function aSession(settings: Partial<SessionState["settings"]> = {}, createdAt = 1_000_000): SessionState {
+export function aSession(
+  settings: Partial<SessionState["settings"]> = {},
+  createdAt = 1_000_000,
+): SessionState {
   return newSession({
     id: "Abcdefghijklmnopqrstu-",
     principal: "",

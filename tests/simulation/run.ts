@@ -1,0 +1,161 @@
+/** Runs one plan from its beginning to the time when nothing of it is left, and says what must not have happened. */
+
+import { Cluster } from "./cluster.ts";
+import type { Plan, TimedFault } from "./plan.ts";
+
+/** What became of a run. */
+export interface RunResult {
+  readonly failure: string | null;
+  /** Tells two runs apart. */
+  readonly hash: string;
+  readonly steps: number;
+  /** Faults, messages and endings, by name. */
+  readonly counts: ReadonlyMap<string, number>;
+  /** The last lines of the trace. */
+  readonly trace: readonly string[];
+}
+
+const CATCH_UP_MS = 240_000;
+const CLOSE_MS = 60_000;
+const SETTLE_MS = 60_000;
+
+/** @param print Is given every line of the trace. */
+export async function run(plan: Plan, print: ((line: string) => void) | null = null): Promise<RunResult> {
+  const cluster = new Cluster(plan, print);
+  const stop = () => cluster.failure !== null;
+  const { timeline } = cluster;
+  for (const fault of plan.faults) timeline.after(fault.at, () => inject(cluster, fault));
+  await timeline.run(plan.duration, stop);
+  if (!stop()) await untilQuiet(cluster);
+  if (!stop()) await untilGone(cluster);
+  for (const client of cluster.clients) client.vanish();
+  const { messages, handshakes } = cluster.wireWitness;
+  const counts = new Map(cluster.counts);
+  counts.set("messages down", messages.down).set("messages up", messages.up);
+  counts.set("handshakes", handshakes.established).set("commits", cluster.storeWitness.commits);
+  const { failure, hash, trace_: trace } = cluster;
+  return { failure, hash, steps: timeline.steps, counts, trace };
+}
+
+/** Everything works again: each client must find its way back and get what it was promised. */
+async function untilQuiet(cluster: Cluster): Promise<void> {
+  const { timeline, clients } = cluster;
+  cluster.trace("healed");
+  cluster.heal();
+  for (const client of clients) client.rest();
+  const stop = () => cluster.failure !== null;
+  const behind = () => clients.filter((client) => client.over === null && !client.caughtUp && !client.shared);
+  for (let waited = 0; waited < CATCH_UP_MS && behind().length > 0 && !stop(); waited += 1_000) {
+    await timeline.run(1_000, stop);
+    // One that drained while it was healed is back by itself.
+    for (const node of cluster.nodes) node.restart();
+  }
+  for (const client of behind()) cluster.fail(`not caught up: ${client.describe()}`);
+}
+
+/** Some clients say goodbye, the others are never heard of again; after all windows nothing may be left of any. */
+async function untilGone(cluster: Cluster): Promise<void> {
+  const { timeline, clients, plan: { resumeWindow } } = cluster;
+  const stop = () => cluster.failure !== null;
+  const closing = clients.filter((client, i) => client.over === null && !client.shared && i % 2 === 0);
+  for (const client of closing) client.close();
+  for (const client of clients) if (!closing.includes(client)) client.vanish();
+  const sessions = closing.map((client) => [client, client.session] as const);
+  for (let waited = 0; waited < CLOSE_MS && closing.some(({ closed }) => !closed) && !stop(); waited += 1_000) {
+    await timeline.run(1_000, stop);
+  }
+  for (const [client, session] of sessions) {
+    if (!client.closed) cluster.fail(`its end was never confirmed: ${client.describe()}`);
+    const record = cluster.storeWitness.sessions.get(session ?? "")?.record;
+    if (record?.kind === "session") cluster.fail(`${client.spec.name} was told that ${session} is closed; it is not`);
+  }
+  for (const client of clients) client.vanish();
+  await timeline.run(SETTLE_MS, stop);
+  for (let window = 0; window < 2 && !stop(); window++) {
+    timeline.sleep(resumeWindow + 1_000);
+    await timeline.run(SETTLE_MS, stop);
+  }
+  if (!stop()) await judgeWhatIsLeft(cluster);
+}
+
+async function judgeWhatIsLeft(cluster: Cluster): Promise<void> {
+  const { timeline, nodes } = cluster;
+  const keys = await cluster.keysLeft();
+  if (keys.length > 0) cluster.fail(`keys are left: ${keys.map((key) => key.join("/")).join(" ")}`);
+  for (const { process, registry } of nodes) {
+    if (registry.size > 0) cluster.fail(`${process.name} still holds ${registry.size} sessions`);
+    if (registry.conduits > 0) cluster.fail(`${process.name} still holds ${registry.conduits} conduits`);
+  }
+  let idle = 0;
+  for (const { registry } of nodes) void registry.committer.idle().then(() => idle++);
+  await timeline.run(100, () => false);
+  if (idle < nodes.length) cluster.fail("a committer is not idle");
+  for (const node of nodes) void node.stopHousekeeping();
+  await timeline.run(5_000, () => false);
+  for (const { process } of nodes) {
+    if (process.timers > 0) cluster.fail(`${process.name} has ${process.timers} timers left`);
+  }
+  if (timeline.pending > 0) cluster.fail(`${timeline.pending} events are left`);
+}
+
+/** Lets one fault happen, if there is whom it could hit. */
+function inject(cluster: Cluster, { kind, pick, size }: TimedFault): void {
+  const { nodes, timeline } = cluster;
+  const line = picked(cluster.openLines(), pick);
+  const client = picked(cluster.clients.filter(({ over }) => over === null), pick);
+  const node = picked(nodes, pick)!;
+  cluster.trace(`fault ${kind} ${size}`);
+  cluster.count(kind);
+  switch (kind) {
+    case "line-break":
+      return line?.break();
+    case "line-half-open-up":
+      return line?.halfOpen("up");
+    case "line-half-open-down":
+      return line?.halfOpen("down");
+    case "line-half-open":
+      return line?.halfOpen("up", "down");
+    case "line-stall":
+      return line?.stall(size);
+    case "handshake-cut-up":
+      return cluster.cutNext("up", size);
+    case "handshake-cut-down":
+      return cluster.cutNext("down", size);
+    case "frame-cut-up":
+      return line?.breakAfter("up", size);
+    case "frame-cut-down":
+      return line?.breakAfter("down", size);
+    case "node-crash":
+    case "node-vanish":
+      node.crash(kind === "node-vanish");
+      return void timeline.after(size, () => node.restart());
+    case "node-pause":
+      node.process.pause();
+      return void timeline.after(size, () => node.process.resume());
+    case "node-drain":
+      void node.drain();
+      return void timeline.after(size, () => node.restart());
+    case "store-away":
+      return cluster.store.away("", size);
+    case "store-away-from-node":
+      return cluster.store.away(node.process.name, size);
+    case "clock-jump":
+      return node.jump(size);
+    case "page-reload":
+      return void client?.reload();
+    case "tab-copy": {
+      const copy = client?.copy() ?? null;
+      return copy === null ? undefined : cluster.add(copy);
+    }
+    case "client-redial":
+      return client?.redial();
+    case "client-close":
+      return client?.close();
+    default:
+      return kind satisfies never;
+  }
+}
+
+function picked<T>(from: readonly T[], pick: number): T | undefined {
+  return from[pick % Math.max(1, from.length)];
+}
