@@ -167,7 +167,7 @@ Deno.test("a session that is established and broken over and over backs off as w
 });
 
 // @rule handshake.refused
-Deno.test("retryAfter is waited for, also when the page nudges", async () => {
+Deno.test("retryAfter is waited for", async () => {
   const { server, clock } = await client();
   server.line.open();
   await settle();

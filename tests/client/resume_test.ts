@@ -170,6 +170,7 @@ Deno.test("a client whose current conduit is closed with 4510 stays away and is 
 Deno.test("a late close of a replaced conduit changes nothing", async () => {
   const { fixture, session, server, clock, line } = await attachedClient();
   session.breakConduit();
+  await settle();
   await clock.advanceToNext();
   await server.establish();
   await line.end(4510, "superseded");
