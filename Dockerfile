@@ -11,11 +11,10 @@ RUN deno cache --frozen main.ts && deno task build \
 
 USER deno
 VOLUME /data
-# A container is reached from outside or not at all, so the address is any and the permission is given here, on purpose:
-# this version authenticates nobody. Publish the port only to those who may connect.
+# A container is reached from outside or not at all, so the address is any. Who may connect is said when it is run: with
+# HOLDFAST_AUTH=jwt and its settings, or HOLDFAST_AUTH=none together with HOLDFAST_PUBLIC=yes. It does not start without.
 ENV PORT=8080 \
   HOLDFAST_HOST=0.0.0.0 \
-  HOLDFAST_PUBLIC=yes \
   HOLDFAST_KV=/data/holdfast.sqlite3
 EXPOSE 8080
 STOPSIGNAL SIGTERM

@@ -1,23 +1,41 @@
 /** The composition root: settings, ports, routes, the listening line, the stop. */
 
+import { Hono } from "hono";
+import { adminVerifier } from "./src/access/jwt_authenticator.ts";
+import { authenticatorFor } from "./src/access/authenticator_for.ts";
+import { Errands } from "./src/admin/errand_runner.ts";
+import { countsOf, NodeView } from "./src/admin/node_view.ts";
+import { SessionControl } from "./src/admin/session_control.ts";
+import { SessionList } from "./src/admin/session_list.ts";
 import { Tally } from "./src/conduit/tally.ts";
 import { WebSocketConduit } from "./src/conduit/websocket_conduit.ts";
 import { gracefulStop } from "./src/graceful_stop.ts";
+import { CountedMetrics } from "./src/observe/counted_metrics.ts";
 import { describeError, JsonLog } from "./src/observe/json_log.ts";
+import { describeNode } from "./src/observe/node_metrics.ts";
+import { otelTracing } from "./src/observe/otel_tracing.ts";
+import { NO_TRACING } from "./src/observe/tracing.ts";
 import { echo } from "./src/service/echo.ts";
 import { NodeDirectory } from "./src/session/node_directory.ts";
+import { levelsOf } from "./src/session/node_levels.ts";
 import { SessionRegistry } from "./src/session/session_registry.ts";
 import { Sweeper } from "./src/session/sweeper_runner.ts";
-import { describeLimits, isLoopback, readSettings } from "./src/settings.ts";
+import { describeLimits, isLoopback, readSettings, SETTINGS } from "./src/settings.ts";
 import { openKvSessionStore } from "./src/storage/kv_session_store.ts";
 import { systemClock } from "./src/system/clock.ts";
 import { publicId, systemRandom } from "./src/system/random.ts";
 import { app } from "./routes/app.ts";
-import { pages } from "./routes/pages.ts";
+import { adminApi } from "./routes/admin/api.ts";
+import { Guard } from "./routes/admin/guard.ts";
+import { adminPages, pages } from "./routes/pages.ts";
 
 /** What `sysexits.h` calls a wrong configuration. */
 const EXIT_CONFIG = 78;
 
+/** How long a stop gives clients to move: platforms follow with SIGKILL, some after 5 s. Milliseconds. */
+const STOP_WINDOW_MS = 1_500;
+
+const startedAt = Date.now();
 const read = readSettings(Deno.env.toObject());
 if (!read.ok) {
   console.error(read.message);
@@ -50,8 +68,14 @@ const store = await openKvSessionStore(settings.kv, { clock }).catch((error) => 
 });
 const boot = publicId(random);
 const node = Deno.env.get("FLY_MACHINE_ID") ?? boot;
+const authenticator = await authenticatorFor(settings.auth, { clock, log, fetch });
+const metrics = new CountedMetrics();
 const registry = new SessionRegistry({
   ...settings,
+  metrics,
+  // The runtime exports spans only then, and they cost something before.
+  tracing: Deno.env.get("OTEL_DENO") === "true" ? otelTracing() : NO_TRACING,
+  authenticator,
   store,
   clock,
   random,
@@ -72,14 +96,57 @@ const conduits = {
   bufferedBytes: 4 * Math.max(settings.limits.frameBytes, settings.limits.windowBytes),
   accept: registry.accept.bind(registry),
 };
+// Attached ones, those whose handshake is under way, and as many again whose close is.
+const mostConduits = settings.slots.sessionsPerNode + 2 * settings.strangers.conduits;
+const errands = new Errands({ store, clock, random, log, boot });
+const control = new SessionControl(registry, (other, wish) => errands.ask(other, wish));
+const origin = { loopback: isLoopback(settings.host), allowed: settings.allowedOrigins };
+const guard = new Guard({
+  token: settings.adminToken,
+  verify: settings.auth.kind === "jwt" ? adminVerifier(authenticator) : undefined,
+  ...{ origin, clock, random },
+});
+const code = guard.makeCode();
+const admin = adminApi({
+  guard,
+  list: new SessionList(registry),
+  control,
+  bodyBytes: settings.limits.bodyBytes,
+  view: new NodeView(registry, {
+    settings: SETTINGS,
+    env: Deno.env.toObject(),
+    counts: () => countsOf(metrics),
+    memory: () => Deno.memoryUsage(),
+    storeBytes: () => fileBytes(settings.kv),
+  }),
+  node: {
+    get draining() {
+      return registry.draining;
+    },
+    drain: () => void registry.drain({ window: settings.drainWindow }),
+    undrain: () => registry.undrain(),
+    sweep: () => sweeper.sweep(),
+  },
+});
 const routes = app({
   connect: {
     upgrade: (request, options) => Deno.upgradeWebSocket(request, options),
-    origin: { loopback: isLoopback(settings.host), allowed: settings.allowedOrigins },
-    onSocket: (socket, subprotocol) => void new WebSocketConduit(socket, subprotocol, conduits),
+    origin,
+    onSocket: (socket, subprotocol, peer) => void new WebSocketConduit(socket, subprotocol, conduits, peer),
+    trustedProxies: settings.trustedProxies,
+    full: () => conduits.open.count >= mostConduits,
   },
   health: { store, clock, log, draining: () => registry.draining },
-  pages: pages(),
+  metrics: {
+    read: () => {
+      const { rss: resident, heapUsed: heap } = Deno.memoryUsage();
+      return describeNode(metrics, levelsOf(registry), { resident, heap, startedAt });
+    },
+    origin,
+    guard: guard.require,
+  },
+  admin: new Hono().route("/", admin),
+  pages: pages().route("/", adminPages()),
   log,
 });
 
@@ -89,13 +156,17 @@ const stop = async (signal: "SIGINT" | "SIGTERM") => {
   if (stopping) Deno.exit(signal === "SIGINT" ? 130 : 143);
   stopping = true;
   log.info("stopping", { signal });
-  // Platforms follow with SIGKILL, some after 5 s.
   await gracefulStop(
     [
-      { name: "drain", run: () => registry.drain(), within: 2_400 },
+      {
+        name: "drain",
+        run: () => registry.drain({ window: Math.min(settings.drainWindow, STOP_WINDOW_MS) }),
+        within: 2_400,
+      },
       // The server's own shutdown would overwrite the close codes that are still under way.
       { name: "conduits", run: () => conduits.open.whenNone(), within: 700 },
       { name: "server", run: () => server?.shutdown(), within: 300 },
+      { name: "errands", run: () => errands.stop(), within: 200 },
       { name: "sweeper", run: () => sweeper.stop(), within: 200 },
       { name: "directory", run: () => directory.stop(), within: 200 },
       { name: "store", run: () => store.close(), within: 100 },
@@ -111,7 +182,21 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 
 directory.start();
 sweeper.start();
+errands.start((wish) => control.fulfilHere(wish));
 server = serve();
+
+/** The size of the store's files; null where it is not a file. */
+async function fileBytes(kv: string | undefined): Promise<number | null> {
+  if (kv === undefined || kv === ":memory:" || /^https?:/.test(kv)) return null;
+  let bytes = 0;
+  for (const path of [kv, `${kv}-wal`]) {
+    bytes += await Deno.stat(path).then(({ size }) => size, (error) => {
+      if (error instanceof Deno.errors.NotFound) return 0;
+      throw error;
+    });
+  }
+  return bytes;
+}
 
 function serve(): Deno.HttpServer {
   const { host: hostname, port } = settings;
@@ -119,9 +204,14 @@ function serve(): Deno.HttpServer {
     log.info("started", { node, boot, limits: describeLimits(settings.limits) });
     const host = address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
     console.log(`holdfast listening on http://${host}:${address.port}`);
+    // Good once, and nowhere else: it is in no log.
+    if (code !== null) console.log(`holdfast admin at http://${host}:${address.port}/admin#code=${code}`);
   };
   try {
-    return Deno.serve({ port, hostname, onListen }, (request) => routes.fetch(request));
+    return Deno.serve(
+      { port, hostname, onListen },
+      (request, { remoteAddr }) => routes.fetch(request, { remoteAddr }),
+    );
   } catch (error) {
     console.error(
       `PORT=${port}, HOLDFAST_HOST=${hostname}: cannot listen: ${

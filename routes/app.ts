@@ -1,26 +1,39 @@
 /** Every URL of the server, composed. */
 
 import { Hono } from "hono";
+import { requestId, type RequestIdVariables } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import { describeError } from "../src/observe/json_log.ts";
 import type { Log } from "../src/observe/log.ts";
 import { connect, type ConnectOptions } from "./connect.ts";
 import { health, type HealthOptions } from "./health.ts";
+import { metrics, type MetricsOptions } from "./metrics.ts";
 import { problem } from "./problem.ts";
 
 /** What the routes need; each part is named by the route that uses it. */
 export interface AppOptions {
   readonly connect: ConnectOptions;
   readonly health: HealthOptions;
+  /** Absent: there is no `/metrics`. */
+  readonly metrics?: MetricsOptions;
+  /** The admin API; absent: there is none. */
+  readonly admin?: Hono;
   /** The pages for people. */
   readonly pages: Hono;
   readonly log: Log;
 }
 
 /** The server's routes. Unknown paths and failures are problem+json too. */
-export function app({ connect: connecting, health: probing, pages, log }: AppOptions): Hono {
-  const root = new Hono();
+export function app(options: AppOptions): Hono<{ Variables: RequestIdVariables }> {
+  const { connect: connecting, health: probing, metrics: measuring, admin, pages, log } = options;
+  const root = new Hono<{ Variables: RequestIdVariables }>();
   root.route("/", connect(connecting));
+  root.use("*", requestId({ limitLength: 64 }));
+  root.use("*", async (context, next) => {
+    await next();
+    // The middleware cannot set it on responses that are made without the context.
+    context.res.headers.set("x-request-id", context.get("requestId"));
+  });
   root.use(
     "*",
     secureHeaders({
@@ -41,12 +54,14 @@ export function app({ connect: connecting, health: probing, pages, log }: AppOpt
     }),
   );
   root.route("/", health(probing));
+  if (measuring !== undefined) root.route("/", metrics(measuring));
+  if (admin !== undefined) root.route("/", admin);
   root.route("/", pages);
   root.notFound(() =>
     problem({ status: 404, name: "not-found", title: "Not found", detail: "there is nothing at this path" })
   );
-  root.onError((error) => {
-    log.error("route_failed", { error: describeError(error) });
+  root.onError((error, context) => {
+    log.error("route_failed", { request: context.get("requestId"), error: describeError(error) });
     return problem({
       status: 500,
       name: "internal",

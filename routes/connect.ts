@@ -1,6 +1,9 @@
 /** `GET /v1/connect`: where a WebSocket becomes a conduit (`frame.route`, `frame.origin`). */
 
 import { Hono } from "hono";
+import { bearerOf } from "../src/access/claims_state.ts";
+import { clientAddress, type TrustedProxies } from "../src/access/client_address.ts";
+import type { ConduitPeer } from "../src/conduit/conduit.ts";
 import type { Subprotocol } from "../src/protocol/codec.ts";
 import { chooseSubprotocol } from "../src/protocol/codecs.ts";
 import { type OriginPolicy, refuseOrigin } from "./origin.ts";
@@ -12,12 +15,22 @@ export type Upgrade = (
   options: { readonly idleTimeout: number },
 ) => { readonly socket: WebSocket; readonly response: Response };
 
+/** What the server knows of the connection that a request came on. */
+export interface Connection {
+  /** Absent where there is no network in between. */
+  readonly remoteAddr?: { readonly hostname: string };
+}
+
 /** What the route needs. */
 export interface ConnectOptions {
   readonly upgrade: Upgrade;
   readonly origin: OriginPolicy;
   /** Takes over a socket that was just upgraded. */
-  readonly onSocket: (socket: WebSocket, subprotocol: Subprotocol) => void;
+  readonly onSocket: (socket: WebSocket, subprotocol: Subprotocol, peer: ConduitPeer) => void;
+  /** Whose word counts about the address that a request comes from; absent: nobody's. */
+  readonly trustedProxies?: TrustedProxies;
+  /** True while this node has all the conduits it can hold: further ones are not even made. Absent: never. */
+  readonly full?: () => boolean;
 }
 
 /**
@@ -31,9 +44,9 @@ const PLATFORM_IDLE_TIMEOUT = 0;
  *
  * It must be mounted before any middleware that touches responses: the platform recognises its 101 by identity.
  */
-export function connect(options: ConnectOptions): Hono {
-  return new Hono()
-    .get("/v1/connect", (context) => answer(context.req.raw, options))
+export function connect(options: ConnectOptions): Hono<{ Bindings: Connection }> {
+  return new Hono<{ Bindings: Connection }>()
+    .get("/v1/connect", (context) => answer(context.req.raw, context.env, options))
     .all("/v1/connect", () =>
       problem({
         status: 405,
@@ -44,7 +57,7 @@ export function connect(options: ConnectOptions): Hono {
       }));
 }
 
-function answer(request: Request, options: ConnectOptions): Response {
+function answer(request: Request, connection: Connection | undefined, options: ConnectOptions): Response {
   const { headers } = request;
   if (!isWebSocketUpgrade(headers.get("upgrade"))) {
     return problem({
@@ -66,6 +79,15 @@ function answer(request: Request, options: ConnectOptions): Response {
       rule: "frame.origin",
     });
   }
+  if (options.full?.() === true) {
+    return problem({
+      status: 503,
+      name: "no-slots",
+      title: "No slots",
+      detail: "this node has as many conduits as it can hold",
+      headers: { "retry-after": "5" },
+    });
+  }
   const offered = headers.get("sec-websocket-protocol");
   const subprotocol = chooseSubprotocol(offered);
   if (subprotocol === null) {
@@ -77,6 +99,14 @@ function answer(request: Request, options: ConnectOptions): Response {
       rule: "frame.route",
     });
   }
+  const remote = connection?.remoteAddr?.hostname;
+  // Once it is upgraded, the request cannot be read any more.
+  const peer: ConduitPeer = {
+    address: remote === undefined
+      ? null
+      : clientAddress(remote, headers, options.trustedProxies ?? { kind: "none" }),
+    credentials: bearerOf(headers.get("authorization")),
+  };
   let upgraded;
   try {
     upgraded = options.upgrade(request, { idleTimeout: PLATFORM_IDLE_TIMEOUT });
@@ -92,7 +122,7 @@ function answer(request: Request, options: ConnectOptions): Response {
   }
   // The platform takes only the list separator ", "; so the answer is set here and not by it.
   if (offered !== null) upgraded.response.headers.set("Sec-WebSocket-Protocol", subprotocol);
-  options.onSocket(upgraded.socket, subprotocol);
+  options.onSocket(upgraded.socket, subprotocol, peer);
   return upgraded.response;
 }
 

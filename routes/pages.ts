@@ -1,4 +1,4 @@
-/** `GET /`: the page that runs the SDK in front of one's eyes, with its script, style and icon. */
+/** The pages: at `/` the one that runs the SDK in front of one's eyes, at `/admin` the operator's, with what they load. */
 
 import { type Context, Hono } from "hono";
 import { base64url } from "../src/system/random.ts";
@@ -6,9 +6,9 @@ import { problem } from "./problem.ts";
 
 /** Where the page's files are. */
 export interface PagesOptions {
-  /** The hand-written files: `index.html`, `page.css`, `icon.svg`. */
+  /** The hand-written files. */
   readonly source: URL;
-  /** What `deno task build` wrote: `page.js`. */
+  /** What `deno task build` wrote. */
   readonly built: URL;
 }
 
@@ -17,12 +17,29 @@ const PAGES: PagesOptions = {
   built: new URL("../.build/", import.meta.url),
 };
 
-const FILES = [
-  { path: "/", in: "source", name: "index.html", type: "text/html; charset=utf-8" },
+const ADMIN_PAGES: PagesOptions = { ...PAGES, source: new URL("./admin/page/", import.meta.url) };
+
+interface PageFile {
+  readonly path: string;
+  readonly in: keyof PagesOptions;
+  readonly name: string;
+  readonly type: string;
+}
+
+const HTML = "text/html; charset=utf-8";
+
+const FILES: readonly PageFile[] = [
+  { path: "/", in: "source", name: "index.html", type: HTML },
   { path: "/page.css", in: "source", name: "page.css", type: "text/css; charset=utf-8" },
   { path: "/icon.svg", in: "source", name: "icon.svg", type: "image/svg+xml" },
   { path: "/page.js", in: "built", name: "page.js", type: "text/javascript; charset=utf-8" },
-] as const;
+];
+
+const ADMIN_FILES: readonly PageFile[] = [
+  { path: "/admin", in: "source", name: "index.html", type: HTML },
+  { path: "/admin.css", in: "source", name: "admin.css", type: "text/css; charset=utf-8" },
+  { path: "/admin.js", in: "built", name: "admin.js", type: "text/javascript; charset=utf-8" },
+];
 
 interface Served {
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -37,13 +54,23 @@ interface Served {
  * built, it and the page that needs it are a 503 that says which command makes it, and it is looked for again next time.
  */
 export function pages(options: PagesOptions = PAGES): Hono {
+  return serving(FILES, options);
+}
+
+/** The operator's page; it asks the admin API, which asks who is there. */
+export function adminPages(options: PagesOptions = ADMIN_PAGES): Hono {
+  return serving(ADMIN_FILES, options);
+}
+
+function serving(files: readonly PageFile[], options: PagesOptions): Hono {
   const routes = new Hono();
-  const script = file(new URL("page.js", options.built));
-  for (const { path, in: folder, name, type } of FILES) {
-    const read = folder === "built" ? script : file(new URL(name, options[folder]));
+  const reads = files.map(({ in: folder, name }) => file(new URL(name, options[folder])));
+  const script = reads[files.findIndex(({ in: folder }) => folder === "built")];
+  for (const [index, { path, type }] of files.entries()) {
+    const read = reads[index]!;
     routes.get(path, async (context) => {
       const served = await read();
-      if (served === undefined || (path === "/" && await script() === undefined)) return notBuilt();
+      if (served === undefined || (type === HTML && await script?.() === undefined)) return notBuilt();
       return answer(context, served, type);
     });
   }

@@ -1,97 +1,25 @@
 /**
- * Every setting of the server: its name, default, check and meaning, once.
+ * Reads the server's settings and checks them, together too.
  *
  * Reading is pure, so a wrong value is refused before anything is opened, with one line that says what is allowed.
  */
 
 import { isIP } from "node:net";
 import { z } from "zod";
+import type { AuthSettings } from "./access/authenticator_for.ts";
+import type { TrustedProxies } from "./access/client_address.ts";
 import type { LogLevel } from "./observe/log.ts";
 import { DEFAULT_LIMITS, type Limits } from "./protocol/limits.ts";
-import {
-  bytes,
-  choice,
-  count,
-  duration,
-  formatBytes,
-  hostName,
-  MIB,
-  origins,
-  storePath,
-} from "./settings_values.ts";
+import type { StrangerLimits } from "./session/session_registry.ts";
+import type { SlotLimits } from "./session/slots_runner.ts";
+import { formatBytes } from "./settings_values.ts";
+import { type SettingName, TABLE } from "./settings_table.ts";
 import { nearest } from "./nearest.ts";
+
+export { type SettingDescription, SETTINGS } from "./settings_table.ts";
 
 /** What a message may cost beyond its body: header, `metadata` and names (`docs/protocol.md`, frame.cost). */
 const HEADER_BYTES = 8 * 1024;
-
-const HOUR = 3_600_000;
-
-/** One setting, as operators see it. */
-export interface SettingDescription {
-  /** The default in the setting's own notation; absent where there is none. */
-  readonly fallback?: string;
-  /** What it decides. */
-  readonly doc: string;
-}
-
-function setting<T>(schema: z.ZodType<T, string>, fallback: string | undefined, doc: string) {
-  return { schema, doc, ...(fallback === undefined ? {} : { fallback }) };
-}
-
-const TABLE = {
-  PORT: setting(count(0, 65_535), "8080", "The port to listen on; 0 picks a free one."),
-  HOLDFAST_HOST: setting(hostName, "127.0.0.1", "The address to listen on; on Deno Deploy 0.0.0.0."),
-  HOLDFAST_PUBLIC: setting(
-    choice("yes", "no"),
-    "no",
-    "`yes` allows an address beyond loopback, although this version authenticates nobody.",
-  ),
-  HOLDFAST_KV: setting(
-    storePath,
-    "./data/holdfast.sqlite3",
-    "The store: a file, `:memory:` or a KV Connect URL; on Deno Deploy the bound database.",
-  ),
-  HOLDFAST_RESUME_WINDOW: setting(duration(720 * HOUR), "1h", "How long a session waits for its client."),
-  HOLDFAST_PARK_AFTER: setting(duration(24 * HOUR), "10s", "When a detached durable session leaves memory."),
-  HOLDFAST_IDLE_TIMEOUT: setting(
-    z.union([z.literal("off").transform(() => null), duration(720 * HOUR)], {
-      error: "off, or a duration from 1ms to 720h, such as 250ms, 10s, 5m or 1h",
-    }),
-    "off",
-    "When a session in which no message moves is ended.",
-  ),
-  HOLDFAST_KEEPALIVE_INTERVAL: setting(duration(HOUR), "25s", "The silence after which the server pings."),
-  HOLDFAST_KEEPALIVE_TIMEOUT: setting(duration(HOUR), "10s", "How long a pong may take."),
-  HOLDFAST_HANDSHAKE_TIMEOUT: setting(duration(HOUR), "10s", "How long a new conduit may stay silent."),
-  HOLDFAST_WINDOW_MESSAGES: setting(count(1, 65_536), "1024", "Unacked messages accepted per session."),
-  HOLDFAST_WINDOW_BYTES: setting(
-    bytes(16 * 1024, 4 * MIB),
-    "1MiB",
-    "Unacked bytes accepted per session; a body may have at most half of it.",
-  ),
-  HOLDFAST_FRAME_BYTES: setting(
-    bytes(32 * 1024, 16 * MIB),
-    "1MiB",
-    "Largest frame accepted; a body must leave 8KiB of it to its header.",
-  ),
-  HOLDFAST_ALLOWED_ORIGINS: setting(origins, "", "Origins accepted beside the server's own, with commas."),
-  HOLDFAST_TOKEN_REUSE: setting(
-    choice("keep", "end"),
-    "keep",
-    "What a retired resume token does to its session, when it is presented again.",
-  ),
-  HOLDFAST_LOG_LEVEL: setting(choice("debug", "info", "warn", "error"), "info", "The least that is logged."),
-  HOLDFAST_REGION: setting(
-    z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, "1 to 64 letters, digits, dots, dashes or underscores"),
-    undefined,
-    "Told to clients as the node's region; else FLY_REGION, if there is one.",
-  ),
-};
-
-type SettingName = keyof typeof TABLE;
-
-/** All settings, for help texts and for the check that none is left undocumented. */
-export const SETTINGS: { readonly [name: string]: SettingDescription } = TABLE;
 
 /** What the server runs with. Times are milliseconds. */
 export interface Settings {
@@ -102,6 +30,7 @@ export interface Settings {
   readonly kv: string | undefined;
   readonly resumeWindow: number;
   readonly parkAfter: number;
+  readonly drainWindow: number;
   /** `null`: idle sessions are not ended. */
   readonly idleTimeout: number | null;
   readonly keepalive: { readonly interval: number; readonly timeout: number };
@@ -112,6 +41,11 @@ export interface Settings {
   readonly tokenReuse: "keep" | "end";
   readonly logLevel: LogLevel;
   readonly region?: string;
+  readonly adminToken?: string;
+  readonly auth: AuthSettings;
+  readonly slots: SlotLimits;
+  readonly strangers: StrangerLimits;
+  readonly trustedProxies: TrustedProxies;
 }
 
 /** The settings and what an operator should look at again, or the one line that says what is wrong. */
@@ -141,15 +75,17 @@ export function readSettings(env: Readonly<Record<string, string>>): SettingsRes
 function settingsFrom(env: Readonly<Record<string, string>>): Settings {
   const onDeploy = env["DENO_DEPLOYMENT_ID"] !== undefined || env["DENO_DEPLOY"] !== undefined;
   const host = onDeploy && env["HOLDFAST_HOST"] === undefined ? "0.0.0.0" : value(env, "HOLDFAST_HOST");
-  if (value(env, "HOLDFAST_PUBLIC") === "no" && !isLoopback(host)) {
+  const auth = authFrom(env);
+  const saidTwice = value(env, "HOLDFAST_PUBLIC") === "yes" && env["HOLDFAST_AUTH"] === "none";
+  if (auth.kind === "none" && !isLoopback(host) && !saidTwice) {
     throw new WrongSetting(
-      onDeploy
-        ? "HOLDFAST_PUBLIC is not set: on Deno Deploy anyone can connect, and this version authenticates nobody; " +
-          "allowed is HOLDFAST_PUBLIC=yes"
+      (onDeploy
+        ? "HOLDFAST_AUTH is none: on Deno Deploy anyone can connect; allowed is HOLDFAST_AUTH=jwt, or "
         : `HOLDFAST_HOST=${
           quote(host)
-        } is reachable by others, and this version authenticates nobody; allowed is a ` +
-          "loopback address (127.0.0.1, ::1, localhost), or any together with HOLDFAST_PUBLIC=yes",
+        } is reachable by others, and HOLDFAST_AUTH is none; allowed is a loopback ` +
+          "address (127.0.0.1, ::1, localhost), HOLDFAST_AUTH=jwt, or ") +
+        "HOLDFAST_AUTH=none together with HOLDFAST_PUBLIC=yes",
     );
   }
   const region = env["HOLDFAST_REGION"] === undefined
@@ -161,6 +97,7 @@ function settingsFrom(env: Readonly<Record<string, string>>): Settings {
     kv: onDeploy && env["HOLDFAST_KV"] === undefined ? undefined : value(env, "HOLDFAST_KV"),
     resumeWindow: value(env, "HOLDFAST_RESUME_WINDOW"),
     parkAfter: value(env, "HOLDFAST_PARK_AFTER"),
+    drainWindow: value(env, "HOLDFAST_DRAIN_WINDOW"),
     idleTimeout: value(env, "HOLDFAST_IDLE_TIMEOUT"),
     keepalive: {
       interval: value(env, "HOLDFAST_KEEPALIVE_INTERVAL"),
@@ -171,34 +108,103 @@ function settingsFrom(env: Readonly<Record<string, string>>): Settings {
       value(env, "HOLDFAST_WINDOW_MESSAGES"),
       value(env, "HOLDFAST_WINDOW_BYTES"),
       value(env, "HOLDFAST_FRAME_BYTES"),
+      value(env, "HOLDFAST_CONNECTIONS"),
+      value(env, "HOLDFAST_STORED_BYTES"),
     ),
+    auth,
+    slots: {
+      sessionsPerNode: value(env, "HOLDFAST_SESSIONS_PER_NODE"),
+      sessionsPerPrincipal: value(env, "HOLDFAST_SESSIONS_PER_PRINCIPAL"),
+      supersedeOldest: value(env, "HOLDFAST_SUPERSEDE_OLDEST") === "yes",
+      anonymousBytes: value(env, "HOLDFAST_ANONYMOUS_BYTES"),
+    },
+    strangers: {
+      conduits: value(env, "HOLDFAST_UNAUTHENTICATED_CONDUITS"),
+      reads: value(env, "HOLDFAST_UNAUTHENTICATED_READS"),
+      handshakesPerAddress: value(env, "HOLDFAST_HANDSHAKES_PER_ADDRESS"),
+      resumesPerAddress: value(env, "HOLDFAST_RESUMES_PER_ADDRESS"),
+    },
+    trustedProxies: value(env, "HOLDFAST_TRUSTED_PROXIES"),
     allowedOrigins: value(env, "HOLDFAST_ALLOWED_ORIGINS"),
     tokenReuse: value(env, "HOLDFAST_TOKEN_REUSE"),
     logLevel: value(env, "HOLDFAST_LOG_LEVEL"),
     ...(region === undefined ? {} : { region }),
+    ...(env["HOLDFAST_ADMIN_TOKEN"] === undefined ? {} : { adminToken: value(env, "HOLDFAST_ADMIN_TOKEN") }),
   };
 }
 
-function limitsFrom(windowMessages: number, windowBytes: number, frameBytes: number): Limits {
+function authFrom(env: Readonly<Record<string, string>>): AuthSettings {
+  const kind = value(env, "HOLDFAST_AUTH");
+  const given = <N extends SettingName>(name: N) => env[name] === undefined ? undefined : value(env, name);
+  const secret = given("HOLDFAST_JWT_SECRET");
+  const url = given("HOLDFAST_JWKS_URL");
+  const issuer = given("HOLDFAST_JWT_ISSUER");
+  const audience = given("HOLDFAST_JWT_AUDIENCE");
+  if (kind === "none") {
+    const all = {
+      HOLDFAST_JWT_SECRET: secret,
+      HOLDFAST_JWKS_URL: url,
+      HOLDFAST_JWT_ISSUER: issuer,
+      HOLDFAST_JWT_AUDIENCE: audience,
+    };
+    const [unused] = Object.entries(all).find(([, setting]) => setting !== undefined) ?? [];
+    // Whoever sets it believes that tokens are checked.
+    if (unused !== undefined) throw new WrongSetting(`${unused} has no effect without HOLDFAST_AUTH=jwt`);
+    return { kind };
+  }
+  if (issuer === undefined) {
+    throw new WrongSetting("HOLDFAST_JWT_ISSUER is not set: HOLDFAST_AUTH=jwt needs it");
+  }
+  if (audience === undefined) {
+    throw new WrongSetting("HOLDFAST_JWT_AUDIENCE is not set: HOLDFAST_AUTH=jwt needs it");
+  }
+  if (secret !== undefined && url === undefined) {
+    return { kind, keys: { kind: "secret", secret }, issuer, audience };
+  }
+  if (secret === undefined && url !== undefined) {
+    return { kind, keys: { kind: "jwks", url }, issuer, audience };
+  }
+  throw new WrongSetting(
+    "HOLDFAST_AUTH=jwt needs either HOLDFAST_JWT_SECRET or HOLDFAST_JWKS_URL, and not both",
+  );
+}
+
+function limitsFrom(
+  windowMessages: number,
+  windowBytes: number,
+  frameBytes: number,
+  connections: number,
+  storedBytes: number,
+): Limits {
+  if (storedBytes < 2 * windowBytes) {
+    throw new WrongSetting(
+      `HOLDFAST_STORED_BYTES=${storedBytes} is too little for HOLDFAST_WINDOW_BYTES=${windowBytes}: allowed is twice that or more`,
+    );
+  }
   const bodyBytes = Math.min(
     DEFAULT_LIMITS.bodyBytes,
     Math.floor(windowBytes / 2),
     frameBytes - HEADER_BYTES,
   );
-  return { ...DEFAULT_LIMITS, windowMessages, windowBytes, frameBytes, bodyBytes };
+  return { ...DEFAULT_LIMITS, windowMessages, windowBytes, frameBytes, bodyBytes, connections, storedBytes };
 }
 
 type ValueOf<N extends SettingName> = z.output<(typeof TABLE)[N]["schema"]>;
 
 function value<N extends SettingName>(env: Readonly<Record<string, string>>, name: N): ValueOf<N> {
-  const { schema, fallback }: { schema: z.ZodType<unknown, string>; fallback?: string } = TABLE[name];
+  const { schema, fallback, secret }: {
+    schema: z.ZodType<unknown, string>;
+    fallback?: string;
+    secret?: true;
+  } = TABLE[name];
   const given = env[name];
   const result = schema.safeParse(given ?? fallback);
   // The schema is the one that `ValueOf` is computed from.
   if (result.success) return result.data as ValueOf<N>;
   const allowed = result.error.issues[0]?.message ?? "another value";
   const otherwise = fallback ? ` (default ${fallback})` : "";
-  throw new WrongSetting(`${name}=${quote(given ?? "")} is not allowed: allowed is ${allowed}${otherwise}`);
+  const shown = secret ? "…" : quote(given ?? "");
+  throw new WrongSetting(`${name}=${shown} is not allowed: allowed is ${allowed}${otherwise}`);
 }
 
 /** A value for a log line: no control characters, no credentials of a URL, not endless. */

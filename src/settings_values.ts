@@ -1,6 +1,7 @@
 /** The notations that settings are written in, as schemas whose message says what is allowed. */
 
 import { z } from "zod";
+import { parseNetworks, type TrustedProxies } from "./access/client_address.ts";
 
 /** Bytes in a mebibyte. */
 export const MIB = 1024 * 1024;
@@ -66,6 +67,44 @@ export const storePath: z.ZodType<string, string> = parsed(
     const plain = url !== null && /^https?:$/.test(url.protocol) && url.username === "" &&
       url.password === "";
     return plain ? text : undefined;
+  },
+);
+
+/**
+ * A secret of at least `least` bytes. The message that refuses one does not repeat it.
+ *
+ * @param least Bytes.
+ */
+export function secret(least: number): z.ZodType<string, string> {
+  return parsed(`at least ${least} random bytes, such as \`openssl rand -base64 32\` gives`, (text) => {
+    return new TextEncoder().encode(text).length >= least ? text : undefined;
+  });
+}
+
+/** What a claim of a token is compared with. */
+export const claimText: z.ZodType<string, string> = parsed("1 to 512 characters", (text) => {
+  return text.length >= 1 && text.length <= 512 ? text : undefined;
+});
+
+/** An `https` URL without credentials; plain `http` on this machine only, since whoever answers decides who gets in. */
+export const keySetUrl: z.ZodType<string, string> = parsed(
+  "an https URL without credentials (http on a loopback address)",
+  (text) => {
+    const url = URL.parse(text);
+    if (url === null || url.username !== "" || url.password !== "") return undefined;
+    const local = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
+    return url.protocol === "https:" || url.protocol === "http:" && local ? text : undefined;
+  },
+);
+
+/** Whom to believe about addresses: `fly`, or a comma-separated list of addresses and networks. */
+export const trustedProxies: z.ZodType<TrustedProxies, string> = parsed(
+  "fly, or a comma-separated list of addresses and networks such as 10.0.0.0/8",
+  (text): TrustedProxies | undefined => {
+    if (text === "") return { kind: "none" };
+    if (text === "fly") return { kind: "fly" };
+    const networks = parseNetworks(text.split(",").map((part) => part.trim()));
+    return networks === undefined ? undefined : { kind: "networks", networks };
   },
 );
 

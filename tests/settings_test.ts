@@ -2,6 +2,16 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { isLoopback, readSettings, SETTINGS, type Settings } from "../src/settings.ts";
 
+const SECRET = "0123456789abcdef0123456789abcdef";
+
+/** The least that makes tokens wanted. */
+const JWT = {
+  HOLDFAST_AUTH: "jwt",
+  HOLDFAST_JWT_SECRET: SECRET,
+  HOLDFAST_JWT_ISSUER: "https://id.example",
+  HOLDFAST_JWT_AUDIENCE: "holdfast",
+};
+
 function settings(env: Record<string, string> = {}): Settings {
   const result = readSettings(env);
   if (!result.ok) throw new Error(result.message);
@@ -24,6 +34,7 @@ Deno.test("without an environment every setting has its default", () => {
     idleTimeout: null,
     keepalive: { interval: 25_000, timeout: 10_000 },
     handshakeTimeout: 10_000,
+    drainWindow: 30_000,
     limits: {
       frameBytes: 1_048_576,
       bodyBytes: 524_288,
@@ -34,6 +45,15 @@ Deno.test("without an environment every setting has its default", () => {
       storedBytes: 8_388_608,
     },
     allowedOrigins: [],
+    auth: { kind: "none" },
+    slots: {
+      sessionsPerNode: 65_535,
+      sessionsPerPrincipal: 1_008,
+      supersedeOldest: false,
+      anonymousBytes: 1_073_741_824,
+    },
+    strangers: { conduits: 4_096, reads: 64, handshakesPerAddress: 100, resumesPerAddress: 1_000 },
+    trustedProxies: { kind: "none" },
     tokenReuse: "keep",
     logLevel: "info",
   });
@@ -54,6 +74,20 @@ Deno.test("every setting can be set", () => {
     HOLDFAST_WINDOW_BYTES: "2MiB",
     HOLDFAST_FRAME_BYTES: "65536",
     HOLDFAST_ALLOWED_ORIGINS: "https://App.example, http://localhost:5173/",
+    HOLDFAST_DRAIN_WINDOW: "4s",
+    HOLDFAST_ADMIN_TOKEN: SECRET,
+    ...JWT,
+    HOLDFAST_CONNECTIONS: "8",
+    HOLDFAST_STORED_BYTES: "4MiB",
+    HOLDFAST_ANONYMOUS_BYTES: "2MiB",
+    HOLDFAST_SESSIONS_PER_PRINCIPAL: "2",
+    HOLDFAST_SESSIONS_PER_NODE: "3",
+    HOLDFAST_SUPERSEDE_OLDEST: "yes",
+    HOLDFAST_HANDSHAKES_PER_ADDRESS: "4",
+    HOLDFAST_RESUMES_PER_ADDRESS: "5",
+    HOLDFAST_UNAUTHENTICATED_CONDUITS: "6",
+    HOLDFAST_UNAUTHENTICATED_READS: "7",
+    HOLDFAST_TRUSTED_PROXIES: "fly",
     HOLDFAST_TOKEN_REUSE: "end",
     HOLDFAST_LOG_LEVEL: "debug",
     HOLDFAST_REGION: "fra",
@@ -67,12 +101,25 @@ Deno.test("every setting can be set", () => {
     idleTimeout: 3_600_000,
     keepalive: { interval: 2_000, timeout: 500 },
     handshakeTimeout: 3_000,
+    drainWindow: 4_000,
+    adminToken: SECRET,
     limits: undefined,
     allowedOrigins: ["https://app.example", "http://localhost:5173"],
+    auth: {
+      kind: "jwt",
+      keys: { kind: "secret", secret: SECRET },
+      issuer: "https://id.example",
+      audience: "holdfast",
+    },
+    slots: { sessionsPerNode: 3, sessionsPerPrincipal: 2, supersedeOldest: true, anonymousBytes: 2_097_152 },
+    strangers: { conduits: 6, reads: 7, handshakesPerAddress: 4, resumesPerAddress: 5 },
+    trustedProxies: { kind: "fly" },
     tokenReuse: "end",
     logLevel: "debug",
     region: "fra",
   });
+  assert.equal(set.limits.connections, 8);
+  assert.equal(set.limits.storedBytes, 4 * 1024 * 1024);
   assert.equal(set.limits.windowMessages, 16);
   assert.equal(set.limits.windowBytes, 2 * 1024 * 1024);
   assert.equal(set.limits.frameBytes, 65_536);
@@ -94,6 +141,30 @@ const WRONG: Record<string, readonly string[]> = {
   HOLDFAST_WINDOW_BYTES: ["0", "16383", "5MiB", "1MB", "1 MiB", "1.5MiB"],
   HOLDFAST_FRAME_BYTES: ["0", "1KiB", "17MiB"],
   HOLDFAST_ALLOWED_ORIGINS: ["*", "app.example", "https://app.example/path", "null", "https://u@app.example"],
+  HOLDFAST_AUTH: ["", "JWT", "basic"],
+  HOLDFAST_JWT_SECRET: ["", "x".repeat(31)],
+  HOLDFAST_JWKS_URL: [
+    "",
+    "keys.json",
+    "http://id.example/keys",
+    "https://u:p@id.example/keys",
+    "file:///keys",
+  ],
+  HOLDFAST_JWT_ISSUER: [""],
+  HOLDFAST_JWT_AUDIENCE: [""],
+  HOLDFAST_DRAIN_WINDOW: ["0s", "2h"],
+  HOLDFAST_ADMIN_TOKEN: ["", "x".repeat(21)],
+  HOLDFAST_CONNECTIONS: ["0", "4097"],
+  HOLDFAST_STORED_BYTES: ["0", "65535", "65MiB"],
+  HOLDFAST_ANONYMOUS_BYTES: ["0", "1023KiB"],
+  HOLDFAST_SESSIONS_PER_PRINCIPAL: ["0", "100001"],
+  HOLDFAST_SESSIONS_PER_NODE: ["0", "1000001"],
+  HOLDFAST_SUPERSEDE_OLDEST: ["", "true"],
+  HOLDFAST_HANDSHAKES_PER_ADDRESS: ["0", "0.5"],
+  HOLDFAST_RESUMES_PER_ADDRESS: ["0", "-1"],
+  HOLDFAST_UNAUTHENTICATED_CONDUITS: ["0", "all"],
+  HOLDFAST_UNAUTHENTICATED_READS: ["0", "10001"],
+  HOLDFAST_TRUSTED_PROXIES: ["proxy", "10.0.0.0/33", "10.0.0.0/8/8", "::1/129", "FLY", "10.0.0.1,,"],
   HOLDFAST_TOKEN_REUSE: ["", "keep it"],
   HOLDFAST_LOG_LEVEL: ["verbose", "INFO"],
   HOLDFAST_REGION: ["", "a b", "x".repeat(65)],
@@ -106,7 +177,8 @@ for (const [name, values] of Object.entries(WRONG)) {
       assert.ok(message.startsWith(`${name}=`), message);
       assert.match(message, /allowed is \S/);
       assert.ok(!message.includes("\n"), message);
-      if (!value.includes("@")) assert.ok(message.includes(JSON.stringify(value)), message);
+      const told = !value.includes("@") && SETTINGS[name]?.secret === undefined;
+      if (told) assert.ok(message.includes(JSON.stringify(value)), message);
     }
   });
 }
@@ -144,13 +216,42 @@ Deno.test("whatever window and frame are set, two bodies fit the window and a bo
   ));
 });
 
-Deno.test("an address beyond loopback is refused unless HOLDFAST_PUBLIC=yes is said", () => {
+Deno.test("an address beyond loopback without authentication must be said twice", () => {
+  const said = { HOLDFAST_AUTH: "none", HOLDFAST_PUBLIC: "yes" };
   for (const host of ["0.0.0.0", "::", "192.168.1.2", "holdfast.example"]) {
     const message = refusal({ HOLDFAST_HOST: host });
     assert.ok(message.startsWith(`HOLDFAST_HOST="${host}"`), message);
     assert.match(message, /HOLDFAST_PUBLIC=yes/);
-    assert.equal(settings({ HOLDFAST_HOST: host, HOLDFAST_PUBLIC: "yes" }).host, host);
+    assert.equal(settings({ ...said, HOLDFAST_HOST: host }).host, host);
+    refusal({ HOLDFAST_HOST: host, HOLDFAST_PUBLIC: "yes" });
+    refusal({ HOLDFAST_HOST: host, HOLDFAST_AUTH: "none" });
+    assert.equal(settings({ ...JWT, HOLDFAST_HOST: host }).host, host);
   }
+});
+
+Deno.test("tokens need an issuer, an audience and exactly one kind of key", () => {
+  assert.equal(settings(JWT).auth.kind, "jwt");
+  for (const [name, value] of Object.entries(JWT)) {
+    if (name === "HOLDFAST_AUTH") continue;
+    const { [name as keyof typeof JWT]: _, ...rest } = JWT;
+    assert.match(refusal(rest), /^HOLDFAST_(AUTH=jwt needs|JWT_(ISSUER|AUDIENCE) is not set)/);
+    assert.match(refusal({ [name]: value }), /has no effect without HOLDFAST_AUTH=jwt$/);
+  }
+  const both = refusal({ ...JWT, HOLDFAST_JWKS_URL: "https://id.example/keys" });
+  assert.match(both, /either HOLDFAST_JWT_SECRET or HOLDFAST_JWKS_URL, and not both$/);
+  const { HOLDFAST_JWT_SECRET: _, ...rest } = JWT;
+  const { auth } = settings({ ...rest, HOLDFAST_JWKS_URL: "http://127.0.0.1:9/keys" });
+  assert.deepEqual(auth.kind === "jwt" && auth.keys, { kind: "jwks", url: "http://127.0.0.1:9/keys" });
+});
+
+Deno.test("a secret that is refused is not repeated", () => {
+  const message = refusal({ ...JWT, HOLDFAST_JWT_SECRET: "too-short-to-be-one" });
+  assert.match(message, /^HOLDFAST_JWT_SECRET=… is not allowed: allowed is at least 32 random bytes/);
+  assert.doesNotMatch(message, /too-short/);
+});
+
+Deno.test("what one session stores must hold two windows", () => {
+  assert.match(refusal({ HOLDFAST_STORED_BYTES: "1MiB" }), /^HOLDFAST_STORED_BYTES=1048576 is too little/);
 });
 
 Deno.test("loopback is what only this machine reaches", () => {
@@ -172,13 +273,15 @@ Deno.test("loopback is what only this machine reaches", () => {
   }
 });
 
-Deno.test("on Deno Deploy the bound database is used, and HOLDFAST_PUBLIC=yes must be said", () => {
+Deno.test("on Deno Deploy the bound database is used, and authentication or its absence must be said", () => {
   const deploy = { DENO_DEPLOYMENT_ID: "abc" };
-  assert.match(refusal(deploy), /^HOLDFAST_PUBLIC is not set.*HOLDFAST_PUBLIC=yes$/);
-  const set = settings({ ...deploy, HOLDFAST_PUBLIC: "yes" });
+  const everybody = { ...deploy, HOLDFAST_AUTH: "none", HOLDFAST_PUBLIC: "yes" };
+  assert.match(refusal(deploy), /^HOLDFAST_AUTH is none: on Deno Deploy.*HOLDFAST_PUBLIC=yes$/);
+  assert.equal(settings({ ...deploy, ...JWT }).host, "0.0.0.0");
+  const set = settings(everybody);
   assert.equal(set.kv, undefined);
   assert.equal(set.host, "0.0.0.0");
-  assert.equal(settings({ ...deploy, HOLDFAST_PUBLIC: "yes", HOLDFAST_KV: ":memory:" }).kv, ":memory:");
+  assert.equal(settings({ ...everybody, HOLDFAST_KV: ":memory:" }).kv, ":memory:");
 });
 
 Deno.test("the region comes from HOLDFAST_REGION, else from FLY_REGION", () => {

@@ -35,3 +35,14 @@ export interface ConduitHandler {
   /** @param code The code the other side gave; 1006 when the conduit broke without one. */
   onClose(code: number, reason: string): void;
 }
+
+/** What is known of the other side before it says anything. */
+export interface ConduitPeer {
+  /** Whom limits count for; null: not limited, as this machine itself. */
+  readonly address: string | null;
+  /** The token of the upgrade's `Authorization` header. */
+  readonly credentials: string | undefined;
+}
+
+/** A peer that came without an address or credentials. */
+export const UNKNOWN_PEER: ConduitPeer = { address: null, credentials: undefined };

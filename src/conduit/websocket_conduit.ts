@@ -8,7 +8,7 @@ import type { Log } from "../observe/log.ts";
 import { describeError } from "../observe/json_log.ts";
 import type { Clock } from "../system/clock.ts";
 import { cutReason } from "./close_reason.ts";
-import type { Conduit, ConduitHandler } from "./conduit.ts";
+import { type Conduit, type ConduitHandler, type ConduitPeer, UNKNOWN_PEER } from "./conduit.ts";
 import { nextConduitId } from "./conduit_id.ts";
 import type { Tally } from "./tally.ts";
 
@@ -35,7 +35,7 @@ export interface WebSocketConduitContext {
   /** Counts the conduits whose end was not reported yet. */
   readonly open: Tally;
   /** Called once for each conduit, when its socket is open. */
-  accept(conduit: Conduit): ConduitHandler;
+  accept(conduit: Conduit, peer: ConduitPeer): ConduitHandler;
 }
 
 /**
@@ -58,11 +58,22 @@ export class WebSocketConduit implements Conduit, EventListenerObject {
   #state: "opening" | "open" | "closing" | "closed" = "opening";
   /** Something arrived that nobody wants any more, since the last look. */
   #discarding = true;
+  /** Kept until it is handed over with the open conduit. */
+  #peer: ConduitPeer | null;
   /** The one timer: the next look at a backlog while open, the end of the wait while closing. */
   #cancelTimer: (() => void) | null = null;
 
-  /** @param socket Just upgraded, so that none of its events has fired yet. */
-  constructor(socket: WebSocket, subprotocol: Subprotocol, context: WebSocketConduitContext) {
+  /**
+   * @param socket Just upgraded, so that none of its events has fired yet.
+   * @param peer What is known of the other side.
+   */
+  constructor(
+    socket: WebSocket,
+    subprotocol: Subprotocol,
+    context: WebSocketConduitContext,
+    peer: ConduitPeer = UNKNOWN_PEER,
+  ) {
+    this.#peer = peer;
     this.#socket = socket;
     this.subprotocol = subprotocol;
     this.#context = context;
@@ -147,7 +158,9 @@ export class WebSocketConduit implements Conduit, EventListenerObject {
   #onOpen(): void {
     if (this.#state !== "opening") return;
     this.#state = "open";
-    this.#handler = this.#context.accept(this);
+    const peer = this.#peer ?? UNKNOWN_PEER;
+    this.#peer = null;
+    this.#handler = this.#context.accept(this, peer);
   }
 
   #onMessage(data: unknown): void {

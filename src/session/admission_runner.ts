@@ -5,6 +5,8 @@
  * (`resume.refused`).
  */
 
+import { Semaphore } from "es-toolkit";
+import { ANONYMOUS, type Grant } from "../access/authenticator.ts";
 import { CHALLENGE_MEMORY_MS } from "../protocol/limits.ts";
 import type { Durability, RequestedSettings, Start } from "../protocol/messages.ts";
 import { challengeKey, isSessionId, sessionKey } from "../storage/keys.ts";
@@ -20,14 +22,12 @@ import type { Link } from "./link.ts";
 import { detachedSince } from "./node_directory.ts";
 import { newSession, type SessionSettings, type SessionState } from "./session_model.ts";
 import type { SessionRegistry } from "./session_registry.ts";
-import type { SessionRunner } from "./session_runner.ts";
+import { SessionRunner } from "./session_runner.ts";
+import { NODE_FULL } from "./slots_runner.ts";
 import type { TokenHash } from "./token_state.ts";
 
 /** A session that another node writes to all the time makes us read again; not for ever. */
 const MOST_DECISIONS = 8;
-
-/** Who owns sessions where nobody is authenticated: the session itself, so the name says nothing. */
-const ANONYMOUS = "";
 
 type Found = SessionRunner | "moved" | "unknown" | { readonly tombstone: Tombstone };
 
@@ -37,8 +37,12 @@ export class Admission {
   /** Challenges of ephemeral sessions, oldest first. */
   readonly #challenges = new Map<string, { readonly session: string; readonly until: number }>();
 
-  constructor(registry: SessionRegistry) {
+  /** Reads for those who have not said who they are share this many; further ones wait. */
+  readonly #strangersReads: Semaphore;
+
+  constructor(registry: SessionRegistry, strangersReads: number) {
     this.#registry = registry;
+    this.#strangersReads = new Semaphore(strangersReads);
   }
 
   /** Runs `work` alone among all that decide about one session (or challenge) on this node. */
@@ -48,17 +52,22 @@ export class Admission {
 
   /** Decides one handshake and answers the link. Rejects only for what nobody foresaw, the store's failures included. */
   async decide(link: Link, start: Start): Promise<void> {
-    const { options, draining } = this.#registry;
-    const refusal = judge.judgeStart(start, options.limits) ?? (draining ? judge.DRAINING : null);
-    if (refusal !== null) return link.refuse(refusal);
+    const { options, authenticator, draining } = this.#registry;
     const { resume } = start;
+    const refusal = judge.judgeStart(start, options.limits) ?? (draining ? judge.DRAINING : null) ??
+      this.#registry.countHandshake(link, resume === undefined ? "fresh" : "resume");
+    if (refusal !== null) return link.refuse(refusal);
+    const authentication = await authenticator.authenticate(start.auth ?? link.peer.credentials);
     if (resume === undefined) {
-      const challenge = hashOf(ANONYMOUS, start.challenge);
-      return await this.alone(challenge, () => this.#create(link, start, challenge));
+      if (!authentication.ok) return link.refuse(judge.refusedCredentials(authentication));
+      const { grant } = authentication;
+      const challenge = hashOf(grant.principal, start.challenge);
+      return await this.alone(challenge, () => this.#create(link, start, challenge, grant));
     }
     if (!isSessionId(resume.session)) return link.refuse(judge.UNKNOWN_SESSION);
     const claim: judge.ResumeClaim = {
       token: hashOf(resume.token),
+      authentication,
       counters: resume,
       settings: start.settings,
     };
@@ -66,72 +75,96 @@ export class Admission {
   }
 
   /** A new session, or the one that the identical `start` created before (`handshake.challenge`). */
-  async #create(link: Link, start: Start, challenge: string): Promise<void> {
-    const { options: { store }, clock } = this.#registry;
+  async #create(link: Link, start: Start, challenge: string, grant: Grant): Promise<void> {
+    const { options: { store }, clock, slots } = this.#registry;
     const known = this.#challenges.get(challenge);
     if (known !== undefined && known.until > clock.now()) {
-      return await this.alone(known.session, () => this.#repeat(link, start, known.session));
+      return await this.alone(known.session, () => this.#repeat(link, start, known.session, grant));
     }
     if (start.settings?.durability === "ephemeral") {
-      return await this.#createEphemeral(link, start, challenge);
+      return await this.#createEphemeral(link, start, challenge, grant);
     }
     let challengeVersion: Version | null = null;
     for (let decision = 0; decision < MOST_DECISIONS && link.open; decision++) {
-      const state = this.#newSession(start, challenge);
-      const runner = this.#registry.keep(state, newStoredSession(encodeIdentity(state), challengeVersion));
-      if (await this.#attach(link, start, runner, null)) return;
-      const [row] = await store.get([challengeKey(challenge)]);
-      if (row === null || row === undefined) continue;
-      const { session, at } = decodeChallenge(row.value);
-      if (at + CHALLENGE_MEMORY_MS > clock.now()) {
-        return await this.alone(session, () => this.#repeat(link, start, session));
+      const made = await slots.make(grant, () => {
+        const state = this.#newSession(start, challenge, grant);
+        return this.#registry.keep(state, newStoredSession(encodeIdentity(state), challengeVersion));
+      });
+      const full = made instanceof SessionRunner ? null : made;
+      if (made instanceof SessionRunner) {
+        // Nobody waits for it any more, and nothing of it was written.
+        if (!link.open) return made.park();
+        if (await this.#attach(link, start, made, null, grant)) return;
       }
-      challengeVersion = row.version;
+      // Also where there is no room: the session that this `start` made may be among those that took it.
+      const [row] = await this.#read(grant, () => store.get([challengeKey(challenge)]));
+      if (row !== null && row !== undefined) {
+        const { session, at } = decodeChallenge(row.value);
+        if (at + CHALLENGE_MEMORY_MS > clock.now()) {
+          return await this.alone(session, () => this.#repeat(link, start, session, grant));
+        }
+        challengeVersion = row.version;
+      }
+      if (full !== null) return link.refuse(full);
     }
     link.refuse(judge.UNAVAILABLE);
   }
 
-  async #createEphemeral(link: Link, start: Start, challenge: string): Promise<void> {
+  async #createEphemeral(link: Link, start: Start, challenge: string, grant: Grant): Promise<void> {
     const now = this.#registry.clock.now();
     for (const [key, { until }] of this.#challenges) {
       if (until > now) break;
       this.#challenges.delete(key);
     }
-    const state = this.#newSession(start, challenge);
+    const made = await this.#registry.slots.make(grant, () => {
+      return this.#registry.keep(this.#newSession(start, challenge, grant), null);
+    });
+    if (!(made instanceof SessionRunner)) return link.refuse(made);
+    if (!link.open) return made.park();
+    const { id: session, provisionalUntil: until } = made.state;
     this.#challenges.delete(challenge);
-    this.#challenges.set(challenge, { session: state.id, until: state.provisionalUntil });
-    await this.#attach(link, start, this.#registry.keep(state, null), null);
+    this.#challenges.set(challenge, { session, until });
+    await this.#attach(link, start, made, null, grant);
   }
 
-  async #repeat(link: Link, start: Start, session: string): Promise<void> {
+  async #repeat(link: Link, start: Start, session: string, grant: Grant): Promise<void> {
     for (let decision = 0; decision < MOST_DECISIONS && link.open; decision++) {
-      const found = await this.#find(session);
+      const found = await this.#find(session, grant);
       if (found === "moved") continue;
       if (found === "unknown" || "tombstone" in found) return link.refuse(judge.CHALLENGE_USED);
       const refusal = judge.judgeRepeat(found.state, start, this.#registry.clock.now());
       if (refusal !== null) return link.refuse(refusal);
-      if (await this.#attach(link, start, found, null)) return;
+      if (this.#hasNoRoom(found)) return link.refuse(NODE_FULL);
+      if (await this.#attach(link, start, found, null, grant)) return;
     }
     link.refuse(judge.UNAVAILABLE);
   }
 
   async #resume(link: Link, start: Start, session: string, claim: judge.ResumeClaim): Promise<void> {
     const { clock, ended } = this.#registry;
+    const { authentication } = claim;
+    const grant = authentication.ok ? authentication.grant : null;
     for (let decision = 0; decision < MOST_DECISIONS && link.open; decision++) {
       const remembered = this.#registry.find(session);
-      if (remembered !== undefined && judge.judgeResume(remembered.state, claim, clock.now()) === null) {
-        if (await this.#attach(link, start, remembered, claim.token)) return;
+      if (
+        grant !== null && remembered !== undefined &&
+        judge.judgeResume(remembered.state, claim, clock.now()) === null
+      ) {
+        if (await this.#attach(link, start, remembered, claim.token, grant)) return;
         continue;
       }
-      const found = await this.#find(session);
+      const found = await this.#find(session, grant);
       if (found === "moved") continue;
-      if (found === "unknown") return link.refuse(ended.judge(session, claim.token) ?? judge.UNKNOWN_SESSION);
+      if (found === "unknown") return link.refuse(ended.judge(session, claim) ?? judge.UNKNOWN_SESSION);
       if ("tombstone" in found) {
-        return this.#refuseResume(link, session, judge.judgeTombstone(found.tombstone, claim.token), null);
+        return this.#refuseResume(link, session, judge.judgeTombstone(found.tombstone, claim), null);
       }
       const refusal = judge.judgeResume(found.state, claim, clock.now());
-      if (refusal !== null) return this.#refuseResume(link, session, refusal, found);
-      if (await this.#attach(link, start, found, claim.token)) return;
+      if (refusal !== null || grant === null) {
+        return this.#refuseResume(link, session, refusal ?? judge.UNAVAILABLE, found);
+      }
+      if (this.#hasNoRoom(found)) return link.refuse(NODE_FULL);
+      if (await this.#attach(link, start, found, claim.token, grant)) return;
     }
     link.refuse(judge.UNAVAILABLE);
   }
@@ -140,19 +173,19 @@ export class Admission {
    * The session as the store has it now: this node's own memory if that is what the store holds, otherwise one just read,
    * which nobody has claimed.
    */
-  async #find(session: string): Promise<Found> {
+  async #find(session: string, grant: Grant | null): Promise<Found> {
     const { options: { store }, clock } = this.#registry;
     const remembered = this.#registry.find(session);
     if (remembered !== undefined) {
       await remembered.whenCommitted();
       if (remembered.live && remembered.version === null) return remembered;
-      const [core] = await store.get([sessionKey(session)]);
+      const [core] = await this.#read(grant, () => store.get([sessionKey(session)]));
       if (remembered.live && core?.version === remembered.version) return remembered;
       // It has committed since, or another node has: only a commit of its own can tell.
       await remembered.confirmOwnership();
       return remembered.live ? remembered : "moved";
     }
-    const loaded = await loadSession(store, session);
+    const loaded = await this.#read(grant, () => loadSession(store, session));
     if (loaded.kind === "tombstone") return { tombstone: loaded.tombstone };
     if (loaded.kind !== "session") return loaded.kind;
     const { state, stored, owner } = loaded;
@@ -166,6 +199,7 @@ export class Admission {
     start: Start,
     runner: SessionRunner,
     used: TokenHash | null,
+    grant: Grant,
   ): Promise<boolean> {
     // It may have closed while the store was read, and would never say so again.
     if (!link.open) return true;
@@ -177,6 +211,7 @@ export class Admission {
       challenge: start.challenge,
       token,
       hash: hashOf(token),
+      grant,
       peer: { received, sent },
       used,
       resumed: used !== null,
@@ -187,27 +222,46 @@ export class Admission {
   #refuseResume(link: Link, session: string, refusal: judge.Refusal, found: SessionRunner | null): void {
     link.refuse(refusal);
     if (refusal.reason !== "stale-token") return;
+    this.#registry.metrics.tokenTheftSuspected();
     this.#registry.log.warn("suspected-token-theft", { session, conduit: link.id });
     if (found === null || this.#registry.options.tokenReuse === "keep") return;
     this.#registry.adopt(found);
     found.end("token-reuse", "a token that was replaced was presented (resume.rotate)");
   }
 
-  #newSession(start: Start, challenge: string): SessionState {
+  /** Reads the store; for those who have not said who they are, only so many at once. */
+  async #read<T>(grant: Grant | null, read: () => Promise<T>): Promise<T> {
+    if (grant !== null && grant.principal !== ANONYMOUS) return await read();
+    await this.#strangersReads.acquire();
+    try {
+      return await read();
+    } finally {
+      this.#strangersReads.release();
+    }
+  }
+
+  /** True if a session that is not in memory cannot come into it. */
+  #hasNoRoom(runner: SessionRunner): boolean {
+    return this.#registry.find(runner.state.id) !== runner && this.#registry.slots.nodeFull;
+  }
+
+  #newSession(start: Start, challenge: string, grant: Grant): SessionState {
     const { options, clock } = this.#registry;
     const createdAt = clock.now();
     return newSession({
       id: publicId(options.random),
-      principal: ANONYMOUS,
+      principal: grant.principal,
       createdAt,
       challenge,
       provisionalUntil: createdAt + CHALLENGE_MEMORY_MS,
-      settings: this.#settings(start.settings ?? {}),
+      settings: this.#settings(start.settings ?? {}, grant),
     });
   }
 
-  #settings(requested: RequestedSettings): SessionSettings {
-    const { limits, resumeWindow, idleTimeout, keepalive } = this.#registry.options;
+  #settings(requested: RequestedSettings, grant: Grant): SessionSettings {
+    const { limits: ours, resumeWindow, idleTimeout, keepalive } = this.#registry.options;
+    const connections = Math.min(ours.connections, grant.limits.connections ?? Infinity);
+    const limits = { ...ours, connections };
     const durability: Durability = requested.durability ?? "durable";
     const clientWindow = {
       messages: requested.windowMessages ?? limits.windowMessages,

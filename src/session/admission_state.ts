@@ -1,5 +1,6 @@
 /** Judges handshakes: may this client have this session? Decides only; nothing is changed by a refusal (`resume.refused`). */
 
+import type { Authentication } from "../access/authenticator.ts";
 import { PROTOCOL_VERSION } from "../protocol/limits.ts";
 import type { Limits } from "../protocol/limits.ts";
 import type { RequestedSettings, ResumeRequest, Start } from "../protocol/messages.ts";
@@ -51,14 +52,17 @@ export function judgeStart(start: Start, limits: Limits): Refusal | null {
 /** A resume, as a session judges it. */
 export interface ResumeClaim {
   readonly token: TokenHash;
+  /** What came of the credentials. */
+  readonly authentication: Authentication;
   readonly counters: Pick<ResumeRequest, "received" | "sent">;
   readonly settings: RequestedSettings | undefined;
 }
 
-/** Judges a resume of a session that lives. The token is judged first, the counters last. */
+/** Judges a resume of a session that lives: its token, its credentials, its settings, its counters (`handshake.order`). */
 export function judgeResume(state: SessionState, claim: ResumeClaim, now: number): Refusal | null {
-  const token = refusedToken(judgeToken(state.tokens, claim.token));
-  if (token !== null) return token;
+  const refused = refusedToken(judgeToken(state.tokens, claim.token)) ??
+    refusedPrincipal(state.principal, claim.authentication);
+  if (refused !== null) return refused;
   const ending = state.ended ?? endingDue(state, now);
   if (ending !== null) return toldEnding(ending.reason, ending.detail);
   const setting = changedSetting(state, claim.settings);
@@ -67,12 +71,22 @@ export function judgeResume(state: SessionState, claim: ResumeClaim, now: number
   return diverged === null ? null : { reason: "diverged", detail: `${diverged} (resume.diverged)` };
 }
 
-/** Judges a resume of a session that ended: only a holder of its token is told how. */
+/** Judges a resume of a session that ended: only its principal, with its token, is told how. */
 export function judgeTombstone(
-  tombstone: Pick<Tombstone, "tokens" | "reason" | "detail">,
-  token: TokenHash,
+  tombstone: Pick<Tombstone, "tokens" | "principal" | "reason" | "detail">,
+  claim: Pick<ResumeClaim, "token" | "authentication">,
 ): Refusal {
-  return refusedToken(judgeToken(tombstone.tokens, token)) ?? toldEnding(tombstone.reason, tombstone.detail);
+  return refusedToken(judgeToken(tombstone.tokens, claim.token)) ??
+    refusedPrincipal(tombstone.principal, claim.authentication) ??
+    toldEnding(tombstone.reason, tombstone.detail);
+}
+
+/** Turns credentials that were not accepted into the refusal that says so. */
+export function refusedCredentials(
+  authentication: Exclude<Authentication, { readonly ok: true }>,
+): Refusal {
+  const { ok: _, ...refusal } = authentication;
+  return refusal;
 }
 
 /** Judges the repeated `start` of a new session: it gets the same one until a token of that is proven. */
@@ -106,6 +120,18 @@ export const UNAVAILABLE: Refusal = {
   detail: "the session could not be read or written just now",
   retryAfter: 1000,
 };
+
+/** `resume.reauthorise`: the credentials must be good, and the session's own principal's. */
+function refusedPrincipal(principal: string, authentication: Authentication): Refusal | null {
+  if (!authentication.ok) return refusedCredentials(authentication);
+  if (authentication.grant.principal === principal) return null;
+  return { reason: "unauthorized", detail: "the session belongs to another principal (resume.reauthorise)" };
+}
+
+/** One address makes handshakes too fast. @param retryAfter Milliseconds. */
+export function rateLimited(retryAfter: number): Refusal {
+  return { reason: "rate-limited", detail: "too many handshakes from this address", retryAfter };
+}
 
 function refusedToken(judgement: ReturnType<typeof judgeToken>): Refusal | null {
   if (judgement === "valid") return null;

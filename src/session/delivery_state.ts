@@ -45,6 +45,8 @@ export interface DeliveryState {
 
   /** The running count of what was taken in order. */
   taken: number;
+  /** How many were dropped because they had been taken before; only for metrics, and not kept. */
+  duplicates: number;
   /** Everything up to here is safe: what `ack` may say. */
   received: number;
   /** What the peer was told on the present conduit. */
@@ -70,6 +72,7 @@ export function newDelivery(windows: { readonly own: Window; readonly peer: Wind
     inFlightBytes: 0,
     peerWindow: windows.peer,
     taken: 0,
+    duplicates: 0,
     received: 0,
     ackSent: 0,
     unackedCosts: { items: [], head: 0 },
@@ -138,7 +141,10 @@ export function hasRoom(state: DeliveryState, cost: number): boolean {
  * @param cost Its MessagePack length (`frame.cost`).
  */
 export function take(state: DeliveryState, seq: number, cost: number): "taken" | "duplicate" | Violation {
-  if (seq <= state.taken) return "duplicate";
+  if (seq <= state.taken) {
+    state.duplicates++;
+    return "duplicate";
+  }
   if (seq !== state.taken + 1) {
     return violation("delivery.gap", `expected message ${state.taken + 1}, got ${seq}`);
   }

@@ -1,14 +1,18 @@
 /** How ephemeral sessions ended: what a tombstone is for durable ones, in this node's memory and bounded. */
 
 import type { Clock } from "../system/clock.ts";
-import { judgeTombstone, type Refusal } from "./admission_state.ts";
+import { judgeTombstone, type Refusal, type ResumeClaim } from "./admission_state.ts";
 import type { Ending } from "./session_model.ts";
-import type { TokenHash, TokenState } from "./token_state.ts";
+import type { TokenState } from "./token_state.ts";
 
 /** Beyond this the oldest are forgotten: a later resume is then told `unknown-session`. */
 const MOST_REMEMBERED = 10_000;
 
-type Remembered = Pick<Ending, "reason" | "detail"> & { readonly tokens: TokenState; readonly until: number };
+type Remembered = Pick<Ending, "reason" | "detail"> & {
+  readonly tokens: TokenState;
+  readonly principal: string;
+  readonly until: number;
+};
 
 export class EndedMemory {
   readonly #clock: Clock;
@@ -25,7 +29,7 @@ export class EndedMemory {
   /** @param until Milliseconds since the epoch. */
   remember(
     session: string,
-    how: Pick<Ending, "reason" | "detail"> & { readonly tokens: TokenState },
+    how: Omit<Remembered, "until">,
     until: number,
   ): void {
     const now = this.#clock.now();
@@ -33,14 +37,14 @@ export class EndedMemory {
       if (entry.until > now && this.#ended.size < MOST_REMEMBERED) break;
       this.#ended.delete(id);
     }
-    const { reason, detail, tokens } = how;
-    this.#ended.set(session, { reason, detail, tokens, until });
+    const { reason, detail, tokens, principal } = how;
+    this.#ended.set(session, { reason, detail, tokens, principal, until });
   }
 
   /** What a holder of one of the session's tokens is told; null when nothing is remembered. */
-  judge(session: string, token: TokenHash): Refusal | null {
+  judge(session: string, claim: Pick<ResumeClaim, "token" | "authentication">): Refusal | null {
     const entry = this.#ended.get(session);
     if (entry === undefined || entry.until <= this.#clock.now()) return null;
-    return judgeTombstone(entry, token);
+    return judgeTombstone(entry, claim);
   }
 }

@@ -1,6 +1,8 @@
 /** One accepted conduit, from its first frame on: the handshake's rules, then whatever its session says. */
 
-import type { Conduit, ConduitHandler } from "../conduit/conduit.ts";
+import { type Conduit, type ConduitHandler, type ConduitPeer, UNKNOWN_PEER } from "../conduit/conduit.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import type { HandshakeSpan, Tracing } from "../observe/tracing.ts";
 import type { Frame, FrameCodec } from "../protocol/codec.ts";
 import { encodeConduit } from "../protocol/encode.ts";
 import type { ConduitMessage, Start } from "../protocol/messages.ts";
@@ -20,11 +22,17 @@ export interface LinkOwner {
 /** What a link needs of its node. */
 export interface LinkHost {
   readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly tracing: Tracing;
   /** Milliseconds for `start` to arrive, and again for the answer. */
   readonly handshakeTimeout: number;
   codecOf(conduit: Conduit): FrameCodec;
   /** Decides a handshake; answers by `establish` or `refuse`. */
   admit(link: Link, start: Start): void;
+  /** The handshake was answered, or will never be. Called once. */
+  handshakeOver(link: Link): void;
+  /** Called for each refusal of this link, before the peer is told. */
+  linkRefused(link: Link, refusal: Refusal): void;
   linkClosed(link: Link): void;
 }
 
@@ -38,9 +46,15 @@ export class Link implements ConduitHandler {
   #owner: LinkOwner | null = null;
   #cancelTimeout: (() => void) | null;
   #challenge: string | undefined;
+  /** From `start` to its answer. */
+  #span: HandshakeSpan | null = null;
+  #startedAt = 0;
+  /** Dropped with the handshake: an attached conduit keeps no credentials. */
+  #peer: ConduitPeer;
 
-  constructor(conduit: Conduit, host: LinkHost) {
+  constructor(conduit: Conduit, host: LinkHost, peer: ConduitPeer = UNKNOWN_PEER) {
     this.id = conduit.id;
+    this.#peer = peer;
     this.#conduit = conduit;
     this.#codec = host.codecOf(conduit);
     this.#host = host;
@@ -56,7 +70,23 @@ export class Link implements ConduitHandler {
     return this.#codec;
   }
 
+  /** When its `start` came, milliseconds since the Unix epoch. */
+  get startedAt(): number {
+    return this.#startedAt;
+  }
+
+  /** True until its `start` came. */
+  get waiting(): boolean {
+    return this.#phase === "waiting";
+  }
+
+  /** Who is at the other end; {@link UNKNOWN_PEER} once the handshake is over. */
+  get peer(): ConduitPeer {
+    return this.#peer;
+  }
+
   onFrame(frame: Frame): void {
+    this.#host.metrics.frameIn(frame.length);
     switch (this.#phase) {
       case "waiting":
         return this.#first(frame);
@@ -84,11 +114,19 @@ export class Link implements ConduitHandler {
     this.#owner = owner;
   }
 
-  /** Answers the handshake: the session's frames follow. */
-  establish(message: ConduitMessage & { readonly kind: "established" }): void {
+  /**
+   * Answers the handshake: the session's frames follow.
+   *
+   * @param lacking How many messages will be sent again.
+   */
+  establish(message: ConduitMessage & { readonly kind: "established" }, lacking: number): void {
     if (this.#phase !== "admitting") return;
     this.#disarm();
     this.#phase = "established";
+    this.#span?.established(message.session, message.resumed, lacking);
+    this.#span = null;
+    this.#peer = UNKNOWN_PEER;
+    this.#host.handshakeOver(this);
     this.send(message);
   }
 
@@ -96,6 +134,9 @@ export class Link implements ConduitHandler {
   refuse(refusal: Refusal): void {
     if (this.#phase !== "waiting" && this.#phase !== "admitting") return;
     const { reason, detail, retryAfter } = refusal;
+    this.#span?.refused(reason);
+    this.#span = null;
+    this.#host.linkRefused(this, refusal);
     this.send({
       kind: "refused",
       ...(this.#challenge === undefined ? {} : { challenge: this.#challenge }),
@@ -108,7 +149,7 @@ export class Link implements ConduitHandler {
 
   /** Sends one conduit message, in a frame of its own. */
   send(message: ConduitMessage): void {
-    this.#conduit.send(this.#codec.join([encodeConduit(message)]));
+    this.#sendFrame([encodeConduit(message)]);
   }
 
   /** Sends encoded messages in order, several to a frame. */
@@ -118,13 +159,13 @@ export class Link implements ConduitHandler {
     for (let i = 0; i < encoded.length; i++) {
       const length = encoded[i]!.length;
       if (i > from && bytes + length > FRAME_TARGET_BYTES) {
-        this.#conduit.send(this.#codec.join(encoded.slice(from, i)));
+        this.#sendFrame(encoded.slice(from, i));
         from = i;
         bytes = 0;
       }
       bytes += length;
     }
-    this.#conduit.send(this.#codec.join(from === 0 ? encoded : encoded.slice(from)));
+    this.#sendFrame(from === 0 ? encoded : encoded.slice(from));
   }
 
   /** Closes the conduit; nothing more is read from it. */
@@ -132,6 +173,12 @@ export class Link implements ConduitHandler {
     if (this.#phase === "closed") return;
     this.#finish();
     this.#conduit.close(code, reason);
+  }
+
+  #sendFrame(encoded: readonly Uint8Array[]): void {
+    const frame = this.#codec.join(encoded);
+    this.#host.metrics.frameOut(frame.length);
+    this.#conduit.send(frame);
   }
 
   #first(frame: Frame): void {
@@ -152,6 +199,11 @@ export class Link implements ConduitHandler {
       return this.refuse({ reason: "malformed", detail: "a message before established (handshake.first)" });
     }
     this.#phase = "admitting";
+    this.#startedAt = this.#host.clock.now();
+    this.#span = this.#host.tracing.handshake({
+      resume: start.resume !== undefined,
+      traceparent: start.metadata?.["traceparent"],
+    });
     this.#disarm();
     // A store that does not answer must not hold the client for ever.
     this.#cancelTimeout = this.#armTimeout(() => this.refuse(NO_ANSWER));
@@ -170,6 +222,9 @@ export class Link implements ConduitHandler {
 
   #finish(): void {
     this.#disarm();
+    this.#span?.abandoned();
+    this.#span = null;
+    if (this.#phase === "waiting" || this.#phase === "admitting") this.#host.handshakeOver(this);
     this.#phase = "closed";
   }
 }

@@ -1,6 +1,8 @@
 /** What a session's runner is given: its node, and the handshakes that were admitted. */
 
+import type { Authenticator, Grant } from "../access/authenticator.ts";
 import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics.ts";
 import type { Service } from "../service/service.ts";
 import type { CommitSource } from "../storage/committer.ts";
 import type { Clock } from "../system/clock.ts";
@@ -13,6 +15,7 @@ import type { TokenHash } from "./token_state.ts";
 export interface RunnerHost {
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: Metrics;
   /** The node's process, new at every start; part of each commit's identity. */
   readonly boot: string;
   readonly node: string;
@@ -20,7 +23,13 @@ export interface RunnerHost {
   /** Milliseconds without a conduit after which a durable session leaves memory. */
   readonly parkAfter: number;
   readonly services: ReadonlyMap<string, Service>;
+  /** Judges credentials that come over a live conduit. */
+  readonly authenticator: Authenticator;
   readonly committer: { request(source: CommitSource): void };
+  /** What one session of this principal may retain just now, in bytes. */
+  storedBytesFor(principal: string): number;
+  /** A commit made a session of this principal store so many bytes more, or less. */
+  stored(principal: string, bytes: number): void;
   /** The session left this node's memory: parked, ended, or owned by another node. */
   forget(runner: SessionRunner, why: "parked" | "ended" | "moved"): void;
 }
@@ -34,6 +43,8 @@ export interface AttachRequest {
   readonly hash: TokenHash;
   /** The one that resumed; null for a `start` of a new session. */
   readonly used: TokenHash | null;
+  /** What the conduit's credentials gave. */
+  readonly grant: Grant;
   readonly peer: PeerCounters;
   readonly resumed: boolean;
 }

@@ -54,8 +54,7 @@ export function handle(
       violated(state, { rule: "handshake.first", detail: "a second start on this conduit" }, now, effects);
       return;
     case "authorise":
-      // Nothing expires where nobody is authenticated: the answer says that the conduit may go on.
-      effects.push({ kind: "send", conduit: attached.conduit, message: { kind: "authorised" } });
+      effects.push({ kind: "authorise", conduit: attached.conduit, auth: message.auth });
       return;
     case "established":
     case "refused":
@@ -69,12 +68,13 @@ export function handle(
       );
       return;
     default:
-      handleSessionMessage(state, message, now, effects);
+      handleSessionMessage(state, attached, message, now, effects);
   }
 }
 
 function handleSessionMessage(
   state: SessionState,
+  { access }: Attachment,
   message: Exclude<Message, ConduitMessage>,
   now: number,
   effects: SessionEffect[],
@@ -90,6 +90,11 @@ function handleSessionMessage(
       effects.push({ kind: "deliver", connection: outcome.connection, body: outcome.body, volatile: false });
       return;
     case "offered":
+      if (access.services !== null && !access.services.includes(outcome.service)) {
+        const detail = "these credentials do not allow this service";
+        const { connection } = outcome;
+        return serviceActed(state, { do: "reject", connection, reason: "forbidden", detail }, now, effects);
+      }
       effects.push({
         kind: "offer",
         connection: outcome.connection,
@@ -116,20 +121,25 @@ function handleSessionMessage(
   }
 }
 
-/** What a service does on one of the session's connections. On a connection that is gone it does nothing. */
+/**
+ * What a service does on one of the session's connections. On a connection that is gone it does nothing.
+ *
+ * @param storedBytes What the session may retain just now; its own limit holds as well.
+ */
 export function serviceActed(
   state: SessionState,
   action: ServiceAction,
   now: number,
   effects: SessionEffect[],
+  storedBytes = Infinity,
 ): void {
   const { connection } = action;
   switch (action.do) {
     case "send": {
       if (!mux.maySend(state.mux, connection)) return;
-      if (delivery.retainedCost(state.delivery) + action.body.length > state.settings.limits.storedBytes) {
-        const detail =
-          `more than ${state.settings.limits.storedBytes} bytes wait for the client (delivery.bounded)`;
+      const most = Math.min(state.settings.limits.storedBytes, storedBytes);
+      if (delivery.retainedCost(state.delivery) + action.body.length > most) {
+        const detail = `more than ${most} bytes wait for the client (delivery.bounded)`;
         return serviceActed(state, { do: "end", connection, reason: "overloaded", detail }, now, effects);
       }
       return emit(state, { kind: "message", connection, body: action.body }, now, effects);

@@ -1,5 +1,6 @@
 /** What a session is, what can happen to it and what it can ask for: the types of the server's session machine. */
 
+import type { Authentication } from "../access/authenticator.ts";
 import { type MuxState, newMux } from "../connection/mux_state.ts";
 import type { Limits } from "../protocol/limits.ts";
 import type {
@@ -13,6 +14,7 @@ import type {
 import type { Reason } from "../protocol/reasons.ts";
 import type { Violation } from "../protocol/rules.ts";
 import { type DeliveryState, newDelivery, type PeerCounters, type Window } from "./delivery_state.ts";
+import { type History, NO_HISTORY } from "./history.ts";
 import type { KeepaliveSettings, KeepaliveState } from "./keepalive_state.ts";
 import { newTokens, type TokenHash, type TokenState } from "./token_state.ts";
 
@@ -28,9 +30,19 @@ export interface SessionSettings {
   readonly keepalive: KeepaliveSettings;
 }
 
+/** What the credentials of a conduit allow, and until when. */
+export interface ConduitAccess {
+  /** Milliseconds since the Unix epoch; null: they do not end. */
+  readonly expiresAt: number | null;
+  /** The services that may be opened; null: all. */
+  readonly services: readonly string[] | null;
+}
+
 /** The conduit that a session is attached to. */
 export interface Attachment {
   readonly conduit: number;
+  /** Replaced by `authorise`. */
+  access: ConduitAccess;
   /** The token its `established` carried. */
   readonly offered: TokenHash;
   readonly keepalive: KeepaliveState;
@@ -40,6 +52,7 @@ export interface Attachment {
 export interface Attaching {
   readonly conduit: number;
   readonly offered: TokenHash;
+  readonly access: ConduitAccess;
   readonly peer: PeerCounters;
   readonly resumed: boolean;
   /** It broke before its commit came. */
@@ -72,6 +85,8 @@ export interface SessionState {
   /** When a session message last moved, in either direction (`end.idle`). */
   movedAt: number;
   ended: Ending | null;
+  /** Attachments of the past; replaced when there is one more. */
+  history: History;
   /** Connections whose record must be written or removed with the next commit. */
   readonly changedConnections: Set<number>;
   /** Counts what a commit must hold; `committedChanges` lags behind it. */
@@ -94,9 +109,12 @@ export type SessionEvent =
   | {
     readonly kind: "attach";
     readonly conduit: number;
+    /** The name of the node it reached, for the history. */
+    readonly node: string;
     readonly offered: TokenHash;
     /** The token that resumed; null for a `start` of a new session. */
     readonly used: TokenHash | null;
+    readonly access: ConduitAccess;
     readonly peer: PeerCounters;
     readonly resumed: boolean;
     readonly now: number;
@@ -113,8 +131,27 @@ export type SessionEvent =
     readonly violation: Violation;
     readonly now: number;
   }
-  | { readonly kind: "conduit_lost"; readonly conduit: number; readonly now: number }
-  | { readonly kind: "service"; readonly action: ServiceAction; readonly now: number }
+  | {
+    readonly kind: "conduit_lost";
+    readonly conduit: number;
+    /** Why this side broke it; absent when it broke by itself. */
+    readonly reason?: Reason;
+    readonly now: number;
+  }
+  /** Fresh credentials that a conduit gave were judged. */
+  | {
+    readonly kind: "authorised";
+    readonly conduit: number;
+    readonly authentication: Authentication;
+    readonly now: number;
+  }
+  | {
+    readonly kind: "service";
+    readonly action: ServiceAction;
+    /** What the session may retain just now, in bytes; its own limit holds as well. Absent: that alone. */
+    readonly storedBytes?: number;
+    readonly now: number;
+  }
   /** Everything of this turn was handled: what it produced may go into one frame and one commit. */
   | { readonly kind: "turn_ended"; readonly now: number }
   | { readonly kind: "committed"; readonly point: CommitPoint; readonly now: number }
@@ -161,6 +198,8 @@ export type SessionEffect =
     readonly volatile: boolean;
   }
   | { readonly kind: "connection_ended"; readonly connection: number; readonly service: string }
+  /** Have credentials judged that came over a live conduit. */
+  | { readonly kind: "authorise"; readonly conduit: number; readonly auth: string }
   /** There is something to commit. */
   | { readonly kind: "commit" }
   | { readonly kind: "violated"; readonly violation: Violation }
@@ -198,6 +237,7 @@ export function newSession(
     detachedAt: identity.createdAt,
     movedAt: identity.createdAt,
     ended: null,
+    history: NO_HISTORY,
     changedConnections: new Set(),
     changes: 0,
     committedChanges: 0,

@@ -2,12 +2,22 @@
  * The sessions of one node: which are in memory, which conduits are open, and how the node lets go of all of them.
  */
 
-import type { Conduit, ConduitHandler } from "../conduit/conduit.ts";
+import {
+  type AddressState,
+  countFailedResume,
+  countHandshake,
+  newAddresses,
+} from "../access/address_state.ts";
+import { ANONYMOUS, type Authenticator, nobodyIsAuthenticated } from "../access/authenticator.ts";
+import { type Conduit, type ConduitHandler, type ConduitPeer, UNKNOWN_PEER } from "../conduit/conduit.ts";
 import type { Log } from "../observe/log.ts";
+import { type Metrics, NO_METRICS } from "../observe/metrics.ts";
+import { NO_TRACING, type Tracing } from "../observe/tracing.ts";
 import type { FrameCodec, Subprotocol } from "../protocol/codec.ts";
 import { codecFor } from "../protocol/codecs.ts";
 import type { Limits } from "../protocol/limits.ts";
 import type { Start } from "../protocol/messages.ts";
+import type { Reason } from "../protocol/reasons.ts";
 import type { Service } from "../service/service.ts";
 import { Committer } from "../storage/committer.ts";
 import type { SessionStore } from "../storage/session_store.ts";
@@ -15,12 +25,34 @@ import type { StoredSession } from "../storage/session_write.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Random } from "../system/random.ts";
 import { Admission } from "./admission_runner.ts";
-import { DRAINING, UNAVAILABLE } from "./admission_state.ts";
+import { DRAINING, rateLimited, type Refusal, UNAVAILABLE } from "./admission_state.ts";
+import { Drain } from "./drain_runner.ts";
 import { EndedMemory } from "./ended_memory.ts";
 import { Link, type LinkHost } from "./link.ts";
 import type { SessionState } from "./session_model.ts";
 import type { RunnerHost } from "./runner_host.ts";
 import { SessionRunner } from "./session_runner.ts";
+import { DEFAULT_SLOTS, NODE_FULL, type SlotLimits, Slots } from "./slots_runner.ts";
+
+/** What strangers may do before it is known who they are. */
+export interface StrangerLimits {
+  /** Conduits whose handshake is not over. */
+  readonly conduits: number;
+  /** Reads of the store on behalf of those who are not authenticated, at once. */
+  readonly reads: number;
+  /** New handshakes per second and address. */
+  readonly handshakesPerAddress: number;
+  /** Resumes per second and address. */
+  readonly resumesPerAddress: number;
+}
+
+/** The defaults of the settings. */
+export const DEFAULT_STRANGERS: StrangerLimits = {
+  conduits: 4_096,
+  reads: 64,
+  handshakesPerAddress: 100,
+  resumesPerAddress: 1_000,
+};
 
 /** What a registry is told at the start; durations in milliseconds. */
 export interface RegistryOptions {
@@ -43,6 +75,16 @@ export interface RegistryOptions {
   readonly keepalive: { readonly interval: number; readonly timeout: number };
   /** What happens when a replaced token is presented: the session is untouched, or ended (`resume.rotate`). */
   readonly tokenReuse: "keep" | "end";
+  /** Absent: nothing is counted. */
+  readonly metrics?: Metrics;
+  /** Absent: nothing is traced. */
+  readonly tracing?: Tracing;
+  /** Absent: nobody is authenticated. */
+  readonly authenticator?: Authenticator;
+  /** Absent: the settings' defaults. */
+  readonly slots?: SlotLimits;
+  /** Absent: the settings' defaults. */
+  readonly strangers?: StrangerLimits;
 }
 
 export class SessionRegistry implements LinkHost, RunnerHost {
@@ -51,19 +93,37 @@ export class SessionRegistry implements LinkHost, RunnerHost {
   readonly committer: Committer;
   /** How ephemeral sessions ended; durable ones have their tombstones in the store. */
   readonly ended: EndedMemory;
+  readonly metrics: Metrics;
+  readonly tracing: Tracing;
+  readonly authenticator: Authenticator;
+  /** Whether there is room for a session, and what anonymous ones store. */
+  readonly slots: Slots;
   readonly #admission: Admission;
+  readonly #strangers: StrangerLimits;
+  readonly #addresses: AddressState;
+  /** Which of the sessions in memory belong to whom; anonymous ones are not listed. */
+  readonly #byPrincipal = new Map<string, Set<SessionRunner>>();
+  /** Links whose handshake is not over, the oldest first. */
+  readonly #handshaking = new Set<Link>();
   readonly #codecs: Readonly<Record<Subprotocol, FrameCodec>>;
   readonly #sessions = new Map<string, SessionRunner>();
   readonly #links = new Set<Link>();
-  #draining = false;
+  readonly #drain = new Drain(this);
 
   constructor(options: RegistryOptions) {
     this.options = options;
     const { store, clock, log, random, limits, services } = options;
     this.services = new Map(services.map((service) => [service.name, service]));
-    this.committer = new Committer(store, { clock, log, random });
+    this.metrics = options.metrics ?? NO_METRICS;
+    this.tracing = options.tracing ?? NO_TRACING;
+    this.committer = new Committer(store, { clock, log, random, metrics: this.metrics });
     this.ended = new EndedMemory(clock);
-    this.#admission = new Admission(this);
+    this.authenticator = options.authenticator ?? nobodyIsAuthenticated;
+    this.slots = new Slots(this, options.slots ?? DEFAULT_SLOTS);
+    this.#strangers = options.strangers ?? DEFAULT_STRANGERS;
+    const { handshakesPerAddress: fresh, resumesPerAddress: resumes, reads } = this.#strangers;
+    this.#addresses = newAddresses({ fresh, resumes });
+    this.#admission = new Admission(this, reads);
     this.#codecs = {
       "holdfast.v1.msgpack": codecFor("holdfast.v1.msgpack", limits),
       "holdfast.v1.json": codecFor("holdfast.v1.json", limits),
@@ -108,9 +168,14 @@ export class SessionRegistry implements LinkHost, RunnerHost {
     return this.#links.size;
   }
 
-  /** True from the beginning of {@link drain} on. */
+  /** Conduits whose handshake is not over: nobody knows yet who they are. */
+  get handshaking(): number {
+    return this.#handshaking.size;
+  }
+
+  /** True from the beginning of {@link drain} until {@link undrain}. */
   get draining(): boolean {
-    return this.#draining;
+    return this.#drain.active;
   }
 
   /** The session, if it is in this node's memory. */
@@ -118,11 +183,21 @@ export class SessionRegistry implements LinkHost, RunnerHost {
     return this.#sessions.get(session);
   }
 
+  /** The sessions in this node's memory. */
+  sessions(): Iterable<SessionRunner> {
+    return this.#sessions.values();
+  }
+
   /** Keeps a session in memory from now on. */
   keep(state: SessionState, stored: StoredSession | null): SessionRunner {
     const runner = new SessionRunner(this, state, stored);
-    this.#sessions.set(state.id, runner);
+    this.adopt(runner);
     return runner;
+  }
+
+  /** A principal's sessions in this node's memory; anonymous ones are not told apart. */
+  sessionsOf(principal: string): Iterable<SessionRunner> {
+    return this.#byPrincipal.get(principal) ?? [];
   }
 
   /** A session as it was read from the store. It is not kept, and claimed only by its first commit. */
@@ -132,7 +207,20 @@ export class SessionRegistry implements LinkHost, RunnerHost {
 
   /** Keeps a restored session in memory from now on. */
   adopt(runner: SessionRunner): void {
-    this.#sessions.set(runner.state.id, runner);
+    const { id, principal } = runner.state;
+    const replaced = this.#sessions.get(id);
+    if (replaced !== undefined && replaced !== runner) this.#disown(replaced);
+    this.#sessions.set(id, runner);
+    if (principal === ANONYMOUS) return;
+    const owned = this.#byPrincipal.get(principal);
+    if (owned === undefined) this.#byPrincipal.set(principal, new Set([runner]));
+    else owned.add(runner);
+  }
+
+  #disown(runner: SessionRunner): void {
+    const { principal } = runner.state;
+    const owned = this.#byPrincipal.get(principal);
+    if (owned?.delete(runner) && owned.size === 0) this.#byPrincipal.delete(principal);
   }
 
   /** Runs `work` alone among all that decide about one session on this node. */
@@ -140,11 +228,50 @@ export class SessionRegistry implements LinkHost, RunnerHost {
     return this.#admission.alone(session, work);
   }
 
-  /** Takes a new conduit; what it receives goes to the handler given back. */
-  accept(conduit: Conduit): ConduitHandler {
-    const link = new Link(conduit, this);
+  /**
+   * Takes a new conduit; what it receives goes to the handler given back.
+   *
+   * Where as many handshakes are under way as may be, the conduit that was silent longest makes room: whoever means it
+   * sends `start` at once.
+   */
+  accept(conduit: Conduit, peer: ConduitPeer = UNKNOWN_PEER): ConduitHandler {
+    const link = new Link(conduit, this, peer);
     this.#links.add(link);
+    if (this.#handshaking.size >= this.#strangers.conduits) {
+      const silent = firstOf(this.#handshaking, (other) => other.waiting);
+      this.#handshaking.add(link);
+      (silent ?? link).refuse(silent === undefined ? NODE_FULL : MADE_ROOM);
+    } else this.#handshaking.add(link);
     return link;
+  }
+
+  handshakeOver(link: Link): void {
+    this.#handshaking.delete(link);
+  }
+
+  linkRefused(link: Link, { reason }: Refusal): void {
+    const { address } = link.peer;
+    if (address !== null && GUESSED.has(reason)) {
+      countFailedResume(this.#addresses, address, this.clock.now());
+    }
+    this.metrics.refused(reason);
+    this.log.debug("refused", { conduit: link.id, reason });
+  }
+
+  /** Counts a handshake for its address. @returns The refusal, if there were too many. */
+  countHandshake(link: Link, kind: "fresh" | "resume"): Refusal | null {
+    const { address } = link.peer;
+    if (address === null) return null;
+    const retryAfter = countHandshake(this.#addresses, address, kind, this.clock.now());
+    return retryAfter === null ? null : rateLimited(retryAfter);
+  }
+
+  storedBytesFor(principal: string): number {
+    return this.slots.storedBytesFor(principal);
+  }
+
+  stored(principal: string, bytes: number): void {
+    this.slots.stored(principal, bytes);
   }
 
   codecOf(conduit: Conduit): FrameCodec {
@@ -164,26 +291,44 @@ export class SessionRegistry implements LinkHost, RunnerHost {
   }
 
   forget(runner: SessionRunner, why: "parked" | "ended" | "moved"): void {
-    const { id, settings, ended, tokens } = runner.state;
+    const { id, principal, settings, ended, tokens } = runner.state;
     if (this.#sessions.get(id) === runner) this.#sessions.delete(id);
+    this.#disown(runner);
+    if (why === "ended" && ended !== null) this.metrics.ended(ended.reason);
     if (why === "ended" && settings.durability === "ephemeral" && ended !== null && tokens.current !== null) {
-      this.ended.remember(id, { tokens, ...ended }, ended.at + settings.resumeWindow);
+      this.ended.remember(id, { tokens, principal, ...ended }, ended.at + settings.resumeWindow);
     }
     if (why === "moved" && runner.version !== null) this.log.info("session-moved", { session: id });
   }
 
   /**
-   * Lets go of every session in good order: new ones are refused from now on, clients are asked to move, what is pending
-   * is committed, conduits are closed with 4400 and sessions left detached for whoever takes them.
+   * Lets go of every session in good order; new ones are refused from now on ({@link Drain.begin}).
+   *
+   * @param options.window Milliseconds over which clients are asked to move; default 0: at once.
    */
-  async drain(): Promise<void> {
-    this.#draining = true;
-    const runners = [...this.#sessions.values()];
-    for (const runner of runners) runner.goAway("draining", 0);
-    await Promise.all(runners.map((runner) => runner.whenCommitted()));
-    for (const runner of runners) runner.breakConduit("draining");
-    for (const link of this.#links) link.refuse(DRAINING);
-    await Promise.all(runners.map((runner) => runner.whenCommitted()));
-    await this.committer.idle();
+  drain({ window = 0 }: { readonly window?: number } = {}): Promise<void> {
+    return this.#drain.begin(window);
   }
+
+  /** Takes new sessions again ({@link Drain.takeBack}). */
+  undrain(): void {
+    this.#drain.takeBack();
+  }
+
+  refuseHandshakes(): void {
+    for (const link of this.#links) link.refuse(DRAINING);
+  }
+}
+
+/** Refusals of whoever guesses tokens or credentials. */
+const GUESSED: ReadonlySet<Reason> = new Set<Reason>(["unknown-session", "stale-token", "unauthorized"]);
+
+const MADE_ROOM: Refusal = {
+  reason: "handshake-timeout",
+  detail: "no start yet, and others wait for the room (handshake.first)",
+};
+
+function firstOf<T>(items: Iterable<T>, fits: (item: T) => boolean): T | undefined {
+  for (const item of items) if (fits(item)) return item;
+  return undefined;
 }

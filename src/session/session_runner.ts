@@ -4,41 +4,47 @@
  */
 
 import type { Frame } from "../protocol/codec.ts";
-import { encodeConduit } from "../protocol/encode.ts";
-import type { Established } from "../protocol/messages.ts";
+import type { EncodedBody } from "../protocol/messages.ts";
 import { closeCode, type Reason } from "../protocol/reasons.ts";
 import type { CommitOutcome, CommitSource, SessionWrite } from "../storage/committer.ts";
-import { type PlannedWrite, planWrite, type StoredSession } from "../storage/session_write.ts";
+import type { Put } from "../storage/session_store.ts";
+import { heldBytes, type PlannedWrite, planWrite, type StoredSession } from "../storage/session_write.ts";
+import { CommitWaiters } from "./commit_waiters.ts";
 import type { Link } from "./link.ts";
+import { LiveCredentials } from "./live_credentials.ts";
 import type { AttachRequest, RunnerHost } from "./runner_host.ts";
+import { judgePush, type PushVerdict } from "./push_state.ts";
+import { type AttachOutcome, SessionConduits } from "./session_conduits.ts";
+import { SessionMeter } from "./session_meter.ts";
 import { SessionServices } from "./session_services.ts";
 import type { ServiceAction, SessionEffect, SessionEvent, SessionState } from "./session_model.ts";
 import { commitPoint, partsOf, step, wakeAt } from "./session_state.ts";
-
-interface PendingAttach {
-  readonly request: AttachRequest;
-  readonly settled: (outcome: "attached" | "conflict") => void;
-}
 
 export class SessionRunner implements CommitSource {
   readonly state: SessionState;
   readonly #host: RunnerHost;
   readonly #services: SessionServices;
+  readonly #conduits: SessionConduits;
+  readonly #meter: SessionMeter;
+  /** Made when it is first needed: most sessions never do. */
+  #credentials: LiveCredentials | null = null;
   /** Null for an ephemeral session: it is nowhere but here. */
   #stored: StoredSession | null;
   #planned: PlannedWrite | null = null;
   #requested = false;
-  #link: Link | null = null;
-  #attaching: PendingAttach | null = null;
   #inTurn = false;
   #cancelTimer: (() => void) | null = null;
   #timerAt = Infinity;
   #gone = false;
-  #waiters: { readonly changes: number; readonly resolve: () => void }[] = [];
+  /** What the next commit must also hold: what was pushed by whom. */
+  #receipts: Put[] = [];
+  readonly #waiters = new CommitWaiters();
 
   constructor(host: RunnerHost, state: SessionState, stored: StoredSession | null) {
     this.#host = host;
     this.#services = new SessionServices(this, host);
+    this.#conduits = new SessionConduits(this, host);
+    this.#meter = new SessionMeter(host.metrics, state.delivery);
     this.state = state;
     this.#stored = stored;
   }
@@ -49,7 +55,7 @@ export class SessionRunner implements CommitSource {
   }
 
   get attached(): boolean {
-    return this.#link !== null;
+    return this.#conduits.attached !== null;
   }
 
   /** The version of the core that this memory builds on; null for an ephemeral session. */
@@ -58,13 +64,13 @@ export class SessionRunner implements CommitSource {
   }
 
   /** Attaches an admitted conduit. Settles when that is committed, or known to have failed because another node wrote. */
-  attach(request: AttachRequest): Promise<"attached" | "conflict"> {
-    return new Promise((settled) => {
-      this.#attaching = { request, settled };
-      request.link.ownedBy(this);
-      const { link: { id: conduit }, hash: offered, used, peer, resumed } = request;
-      this.#turn({ kind: "attach", conduit, offered, used, peer, resumed, now: this.#host.clock.now() });
-    });
+  attach(request: AttachRequest): Promise<AttachOutcome> {
+    const settled = this.#conduits.begin(request);
+    const { link: { id: conduit }, hash: offered, used, grant, peer, resumed } = request;
+    const { node, clock } = this.#host;
+    const access = { expiresAt: grant.expiresAt, services: grant.services };
+    this.#turn({ kind: "attach", conduit, node, offered, used, access, peer, resumed, now: clock.now() });
+    return settled;
   }
 
   /** One frame of the session's conduit: what it says, what services answer, one commit, one frame back. */
@@ -76,9 +82,10 @@ export class SessionRunner implements CommitSource {
     else this.#turn({ kind: "undecodable", conduit, violation: decoded.violation, now });
   }
 
-  conduitLost(link: Link): void {
-    if (this.#link === link) this.#link = null;
-    this.#turn({ kind: "conduit_lost", conduit: link.id, now: this.#host.clock.now() });
+  conduitLost(link: Link, reason?: Reason): void {
+    this.#conduits.lost(link);
+    const why = reason === undefined ? {} : { reason };
+    this.#turn({ kind: "conduit_lost", conduit: link.id, ...why, now: this.#host.clock.now() });
   }
 
   /** Ends the session for both sides. */
@@ -93,17 +100,39 @@ export class SessionRunner implements CommitSource {
 
   /** Breaks the session's conduit from this side, at once: the session is detached and stays resumable. */
   breakConduit(reason: Reason): void {
-    const link = this.#link;
+    const link = this.#conduits.attached;
     if (link === null) return;
-    this.#close(link.id, closeCode(reason), reason);
-    this.conduitLost(link);
+    this.#conduits.close(link.id, closeCode(reason), reason);
+    this.conduitLost(link, reason);
+  }
+
+  /**
+   * Sends a message of an operator's on a connection.
+   *
+   * @param receiptFor Gives, for the number the message got, what the commit that holds it must also hold.
+   */
+  push(connection: number, body: EncodedBody, receiptFor: (sequence: number) => Put): PushVerdict {
+    const verdict = judgePush(this.state, connection, body);
+    if (verdict !== "taken") return verdict;
+    // Both before the next commit is assembled, which takes all that is there by then.
+    this.act({ do: "send", connection, body });
+    const receipt = receiptFor(this.state.delivery.sent);
+    if (this.#stored !== null) this.#receipts.push(receipt);
+    return verdict;
+  }
+
+  /** As {@link whenCommitted}; false if the session has left this node without it. */
+  async committed(): Promise<boolean> {
+    const { changes } = this.state;
+    await this.whenCommitted();
+    return this.state.committedChanges >= changes;
   }
 
   /** Resolves when all that has happened to this session so far is committed, or the session has left this node. */
   whenCommitted(): Promise<void> {
     const { changes, committedChanges } = this.state;
     if (this.#gone || this.#stored === null || changes <= committedChanges) return Promise.resolve();
-    return new Promise((resolve) => void this.#waiters.push({ changes, resolve }));
+    return this.#waiters.wait(changes);
   }
 
   /** Leaves this node's memory. All of a durable session is in the store once it is committed. */
@@ -126,7 +155,7 @@ export class SessionRunner implements CommitSource {
   lost(): void {
     if (this.#gone) return;
     for (const { id, service } of this.state.mux.connections.values()) this.#services.ended(id, service);
-    const link = this.#link;
+    const link = this.#conduits.attached;
     this.#leave("moved");
     link?.close(closeCode("superseded"), "superseded");
   }
@@ -143,7 +172,11 @@ export class SessionRunner implements CommitSource {
     }
     this.#planned = planWrite(state, stored, commitPoint(state), this.#host.boot, this.#host.clock.now());
     state.changedConnections.clear();
-    return this.#planned.write;
+    const { write } = this.#planned;
+    if (this.#receipts.length === 0) return write;
+    const receipts = this.#receipts;
+    this.#receipts = [];
+    return { ...write, puts: [...write.puts, ...receipts] };
   }
 
   settle(outcome: CommitOutcome): void {
@@ -152,10 +185,11 @@ export class SessionRunner implements CommitSource {
     // Also without a plan: one that could not be made, or whose success could not be taken in.
     if (outcome.kind === "conflict") return this.lost();
     if (planned === null) return;
+    this.#tellStored(planned.next);
     this.#stored = { ...planned.next, version: outcome.version };
     this.#turn({ kind: "committed", point: planned.point, now: this.#host.clock.now() });
     if (planned.point.ended !== null) this.#leave("ended");
-    this.#wakeWaiters();
+    this.#waiters.wake(this.#gone ? Infinity : this.state.committedChanges);
   }
 
   // What services do
@@ -163,9 +197,10 @@ export class SessionRunner implements CommitSource {
   /** Carries out what a service does, in the turn under way or in one of its own. */
   act(action: ServiceAction): void {
     if (this.#gone) return;
-    if (this.#inTurn) {
-      this.#perform(step(this.state, { kind: "service", action, now: this.#host.clock.now() }));
-    } else this.#turn({ kind: "service", action, now: this.#host.clock.now() });
+    const storedBytes = this.#host.storedBytesFor(this.state.principal);
+    const event: SessionEvent = { kind: "service", action, storedBytes, now: this.#host.clock.now() };
+    if (this.#inTurn) this.#perform(step(this.state, event));
+    else this.#turn(event);
   }
 
   #turn(event: SessionEvent): void {
@@ -174,11 +209,12 @@ export class SessionRunner implements CommitSource {
     try {
       for (const part of partsOf(event)) this.#perform(step(this.state, part));
       this.#perform(step(this.state, { kind: "turn_ended", now: event.now }));
+      this.#meter.turned(this.state.delivery, this.attached, event.now);
     } finally {
       this.#inTurn = false;
     }
     // The attach is done though nobody is told: its conduit broke, or the session ended.
-    if (this.#attaching !== null && this.state.attaching === null) this.#settleAttach("attached");
+    if (this.#conduits.attaching && this.state.attaching === null) this.#conduits.settle("attached");
     if (this.#canRelease) this.#request();
     // An ephemeral session is in no store: it has ended when it says so.
     if (this.#stored === null && this.state.ended !== null) this.#leave("ended");
@@ -191,30 +227,26 @@ export class SessionRunner implements CommitSource {
         case "deliver":
           this.#services.deliver(effect.connection, effect.body, effect.volatile);
           break;
-        case "transmit": {
-          const link = this.#linkOf(effect.conduit);
-          if (link === null) break;
-          const conduitMessages: Uint8Array[] = effect.volatile.map(encodeConduit);
-          if (effect.ack !== null) conduitMessages.unshift(encodeConduit(effect.ack));
-          link.transmit(
-            conduitMessages.length === 0 ? effect.messages : [...conduitMessages, ...effect.messages],
-          );
+        case "transmit":
+          this.#conduits.transmit(effect);
           break;
-        }
         case "commit":
           this.#request();
           break;
         case "established":
-          this.#establish(effect);
+          this.#conduits.establish(this.state, effect, this.#meter);
           break;
         case "refuse":
-          this.#linkOf(effect.conduit)?.refuse(effect);
+          this.#conduits.refuse(effect.conduit, effect);
           break;
         case "send":
-          this.#linkOf(effect.conduit)?.send(effect.message);
+          this.#conduits.send(effect.conduit, effect.message);
           break;
         case "close_conduit":
-          this.#close(effect.conduit, effect.code, effect.reason);
+          this.#conduits.close(effect.conduit, effect.code, effect.reason);
+          break;
+        case "authorise":
+          this.#authorise(effect.conduit, effect.auth);
           break;
         case "offer":
           this.#services.offer(effect.connection, effect.service, effect.metadata);
@@ -223,6 +255,7 @@ export class SessionRunner implements CommitSource {
           this.#services.ended(effect.connection, effect.service);
           break;
         case "violated":
+          this.#host.metrics.protocolError(effect.violation.rule);
           this.#host.log.info("protocol-error", { session: this.state.id, ...effect.violation });
           break;
         case "ended":
@@ -234,50 +267,17 @@ export class SessionRunner implements CommitSource {
     }
   }
 
-  #establish(effect: Extract<SessionEffect, { readonly kind: "established" }>): void {
-    if (this.#attaching === null) return;
-    const { link, challenge, token } = this.#attaching.request;
-    this.#link = link;
-    const { id: session, settings } = this.state;
-    const { storedBytes: _, ...limits } = settings.limits;
-    const message: Established = {
-      kind: "established",
-      challenge,
-      session,
-      token,
-      resumed: effect.resumed,
-      received: effect.received,
-      sent: effect.sent,
-      durability: settings.durability,
-      resumeWindow: settings.resumeWindow,
-      keepalive: settings.keepalive,
-      limits,
-      node: this.#host.node,
-      ...(this.#host.region === undefined ? {} : { region: this.#host.region }),
-    };
-    link.establish(message);
-    this.#settleAttach("attached");
+  #tellStored(next: StoredSession): void {
+    const before = this.#stored;
+    if (before === null || before.segments === next.segments) return;
+    this.#host.stored(this.state.principal, heldBytes(next.segments) - heldBytes(before.segments));
   }
 
-  #settleAttach(outcome: "attached" | "conflict"): void {
-    const attaching = this.#attaching;
-    this.#attaching = null;
-    if (outcome === "conflict") attaching?.request.link.ownedBy(null);
-    attaching?.settled(outcome);
-  }
-
-  /** Closes a conduit of this session. What it reports later changes nothing. */
-  #close(conduit: number, code: number, reason: string): void {
-    const link = this.#linkOf(conduit);
-    if (link === this.#link) this.#link = null;
-    link?.ownedBy(null);
-    link?.close(code, reason);
-  }
-
-  #linkOf(conduit: number): Link | null {
-    if (this.#link?.id === conduit) return this.#link;
-    const attaching = this.#attaching?.request.link;
-    return attaching?.id === conduit ? attaching : null;
+  #authorise(conduit: number, auth: string): void {
+    this.#credentials ??= new LiveCredentials(this.#host.authenticator, (judged, authentication) => {
+      this.#turn({ kind: "authorised", conduit: judged, authentication, now: this.#host.clock.now() });
+    });
+    this.#credentials.judge(conduit, auth);
   }
 
   get #pending(): boolean {
@@ -296,25 +296,15 @@ export class SessionRunner implements CommitSource {
     this.#host.committer.request(this);
   }
 
-  #wakeWaiters(): void {
-    if (this.#waiters.length === 0) return;
-    const done = (waiter: { readonly changes: number }) =>
-      this.#gone || waiter.changes <= this.state.committedChanges;
-    const ready = this.#waiters.filter(done);
-    this.#waiters = this.#waiters.filter((waiter) => !done(waiter));
-    for (const { resolve } of ready) resolve();
-  }
-
   #leave(why: "parked" | "ended" | "moved"): void {
     if (this.#gone) return;
     this.#gone = true;
     this.#cancelTimer?.();
     this.#cancelTimer = null;
-    this.#link?.ownedBy(null);
-    this.#link = null;
+    this.#conduits.release();
     this.#host.forget(this, why);
-    this.#settleAttach("conflict");
-    this.#wakeWaiters();
+    this.#conduits.settle("conflict");
+    this.#waiters.wake(Infinity);
   }
 
   /** One timer, set to the earliest deadline; a deadline that moved later is found out when it fires. */

@@ -8,6 +8,7 @@
 
 import { closeCode, type Reason } from "../protocol/reasons.ts";
 import * as delivery from "./delivery_state.ts";
+import { type DetachReason, type HistoryEntry, withEntry } from "./history.ts";
 import * as keepalive from "./keepalive_state.ts";
 import { confirmEnd, endSession, violated } from "./session_ending_state.ts";
 import { handle, serviceActed } from "./session_message_state.ts";
@@ -30,10 +31,13 @@ export function step(state: SessionState, event: SessionEvent): SessionEffect[] 
       if (state.attached?.conduit === event.conduit) violated(state, event.violation, event.now, effects);
       break;
     case "conduit_lost":
-      conduitLost(state, event.conduit, event.now);
+      conduitLost(state, event.conduit, event.reason ?? "broke", event.now);
+      break;
+    case "authorised":
+      authorised(state, event, effects);
       break;
     case "service":
-      serviceActed(state, event.action, event.now, effects);
+      serviceActed(state, event.action, event.now, effects, event.storedBytes);
       break;
     case "turn_ended":
       turnEnded(state, event.now, effects);
@@ -92,6 +96,7 @@ export function wakeAt(state: SessionState): number | null {
   if (state.attached !== null && state.attaching === null) {
     at = Math.min(at, keepalive.keepaliveDueAt(state.attached.keepalive, state.settings.keepalive));
     at = Math.min(at, delivery.ackDueAt(state.delivery) ?? Infinity);
+    at = Math.min(at, state.attached.access.expiresAt ?? Infinity);
   }
   return at === Infinity ? null : at;
 }
@@ -112,9 +117,19 @@ export function isProvisional(state: SessionState): boolean {
 type Of<K extends SessionEvent["kind"]> = Extract<SessionEvent, { readonly kind: K }>;
 
 function attach(state: SessionState, event: Of<"attach">): void {
-  const { conduit, offered, peer, resumed } = event;
-  state.attaching = { conduit, offered, peer, resumed, lost: false };
+  const { conduit, offered, access, peer, resumed } = event;
+  state.attaching = { conduit, offered, access, peer, resumed, lost: false };
   offerToken(state.tokens, offered, event.used);
+  const { node, now: at } = event;
+  const entry: HistoryEntry = resumed
+    ? {
+      kind: "resumed",
+      at,
+      node,
+      replayed: state.delivery.sent - Math.max(peer.received, state.delivery.acked),
+    }
+    : { kind: "attached", at, node };
+  state.history = withEntry(state.history, entry);
   state.changes++;
 }
 
@@ -129,13 +144,14 @@ function frame(state: SessionState, event: Of<"frame">, effects: SessionEffect[]
   }
 }
 
-function conduitLost(state: SessionState, conduit: number, now: number): void {
+function conduitLost(state: SessionState, conduit: number, reason: DetachReason, now: number): void {
   if (state.attaching?.conduit === conduit) state.attaching.lost = true;
   // A late close of a replaced conduit finds neither.
-  if (state.attached?.conduit === conduit) detach(state, now);
+  if (state.attached?.conduit === conduit) detach(state, reason, now);
 }
 
-function detach(state: SessionState, now: number): void {
+function detach(state: SessionState, reason: DetachReason, now: number): void {
+  state.history = withEntry(state.history, { kind: "detached", at: now, reason });
   state.attached = null;
   state.detachedAt = now;
   state.volatile = [];
@@ -169,9 +185,9 @@ function finishAttach(state: SessionState, point: CommitPoint, now: number, effe
   state.volatile = [];
   delivery.reattach(state.delivery, attaching.peer);
   delivery.restartIncoming(state.delivery);
-  const { conduit, offered, resumed } = attaching;
-  if (attaching.lost) return detach(state, now);
-  state.attached = { conduit, offered, keepalive: keepalive.newKeepalive(now) };
+  const { conduit, offered, access, resumed } = attaching;
+  if (attaching.lost) return detach(state, "broke", now);
+  state.attached = { conduit, offered, access, keepalive: keepalive.newKeepalive(now) };
   state.detachedAt = null;
   const { received, secured: sent } = state.delivery;
   effects.push({ kind: "established", conduit, resumed, received, sent });
@@ -182,16 +198,45 @@ function woke(state: SessionState, now: number, effects: SessionEffect[]): void 
   if (due !== null) return endSession(state, due.reason, due.detail, now, effects);
   const { attached } = state;
   if (attached === null || state.attaching !== null) return;
-  const { conduit } = attached;
+  const { conduit, access } = attached;
+  if (access.expiresAt !== null && now >= access.expiresAt) {
+    return breakConduit(state, conduit, "authorisation-expired", now, effects);
+  }
   const beat = keepalive.keepaliveDue(attached.keepalive, state.settings.keepalive, now);
   if (beat.kind === "ping") {
     effects.push({ kind: "send", conduit, message: { kind: "ping", nonce: beat.nonce } });
   }
-  if (beat.kind === "lost") {
-    const reason = "keepalive-timeout";
-    effects.push({ kind: "close_conduit", conduit, code: closeCode(reason), reason });
-    detach(state, now);
+  if (beat.kind === "lost") breakConduit(state, conduit, "keepalive-timeout", now, effects);
+}
+
+/** Closes the conduit; the session waits for its client. */
+function breakConduit(
+  state: SessionState,
+  conduit: number,
+  reason: Reason,
+  now: number,
+  effects: SessionEffect[],
+): void {
+  effects.push({ kind: "close_conduit", conduit, code: closeCode(reason), reason });
+  detach(state, reason, now);
+}
+
+/**
+ * Takes fresh credentials. Where nobody can judge them just now, those in force go on to their end; ones that are wrong,
+ * or another principal's, break the conduit.
+ */
+function authorised(state: SessionState, event: Of<"authorised">, effects: SessionEffect[]): void {
+  const { conduit, authentication, now } = event;
+  const { attached } = state;
+  if (attached?.conduit !== conduit || state.attaching !== null) return;
+  if (!authentication.ok && authentication.reason === "unavailable") return;
+  if (!authentication.ok || authentication.grant.principal !== state.principal) {
+    return breakConduit(state, conduit, "unauthorized", now, effects);
   }
+  const { expiresAt, services } = authentication.grant;
+  attached.access = { expiresAt, services };
+  const expires = expiresAt === null ? {} : { expires: Math.max(0, expiresAt - now) };
+  effects.push({ kind: "send", conduit, message: { kind: "authorised", ...expires } });
 }
 
 /** Why the session is over by now though nobody ended it; null while it is not. Also decides for a restored session. */

@@ -12,6 +12,7 @@ import { loadSession } from "../storage/session_load.ts";
 import { encodeTombstone, type Tombstone } from "../storage/session_record.ts";
 import type { Range, SessionStore, StoredEntry, StoreKey, Version } from "../storage/session_store.ts";
 import type { Clock } from "../system/clock.ts";
+import { withEntry } from "./history.ts";
 import { decodeNode, type NodeDirectory } from "./node_directory.ts";
 import type { SessionRegistry } from "./session_registry.ts";
 import type { SessionRunner } from "./session_runner.ts";
@@ -52,7 +53,10 @@ export class Sweeper {
   start(): void {
     this.#cancel = this.#clock.wakeAt(this.#clock.now() + SWEEP_EVERY_MS, () => {
       this.#sweeping = this.sweep()
-        .catch((error: unknown) => this.#log.warn("sweep-failed", { error: String(error) }))
+        .catch((error: unknown) => {
+          this.#registry.metrics.sweepFailed();
+          this.#log.warn("sweep-failed", { error: String(error) });
+        })
         .finally(() => {
           this.#sweeping = null;
           if (!this.#stopped) this.start();
@@ -70,7 +74,7 @@ export class Sweeper {
   /** One sweep: every deadline that is due, and now and then the sessions of lost nodes. */
   async sweep(): Promise<void> {
     await this.#sweepMoved();
-    await this.#sweepDeadlines();
+    this.#registry.metrics.swept(await this.#sweepDeadlines());
     const now = this.#clock.now();
     if (now < this.#lostNodesAt) return;
     this.#lostNodesAt = now + LOST_NODES_EVERY_MS;
@@ -86,14 +90,18 @@ export class Sweeper {
     }
   }
 
-  async #sweepDeadlines(): Promise<void> {
+  /** @returns How late the oldest ending was that no memory here stands for; milliseconds. */
+  async #sweepDeadlines(): Promise<number> {
+    let lag = 0;
     for (;;) {
       const due = await this.#store.list(keys.deadlinesUntil(this.#clock.now() + 1), { limit: BATCH });
       const here = due.filter(({ key }) => this.#registry.find(key[2] as string) !== undefined);
       const others = due.filter((row) => !here.includes(row));
+      const [oldest] = others;
+      if (oldest !== undefined) lag = Math.max(lag, this.#clock.now() - (oldest.key[1] as number));
       // Nodes that sweep at the same time begin at different places.
       for (const row of rotated(others, this.#clock.now())) await this.#settleDeadline(row);
-      if (due.length < BATCH || others.length === 0 || this.#stopped) return;
+      if (due.length < BATCH || others.length === 0 || this.#stopped) return lag;
     }
   }
 
@@ -141,7 +149,9 @@ export class Sweeper {
         if (!await this.#delete(left.map((entry) => entry.key), core, version)) return;
       }
     }
-    if (tombstone.until <= this.#clock.now()) return void await this.#delete([core, row], core, version);
+    if (tombstone.until <= this.#clock.now()) {
+      return void await this.#delete([core, row, keys.historyKey(session)], core, version);
+    }
     const moved = encodeTombstone({ ...tombstone, deadline: tombstone.until });
     const put = { key: keys.deadlineKey(tombstone.until, session), value: new Uint8Array(0) };
     const puts = [{ key: core, value: moved }, put];
@@ -195,6 +205,8 @@ export class Sweeper {
         return void await this.#delete([row], keys.sessionKey(session), version);
       }
       loaded.state.detachedAt = since;
+      const lost = { kind: "detached", at: since, reason: "node-lost" } as const;
+      loaded.state.history = withEntry(loaded.state.history, lost);
       await this.#rewrite(this.#registry.restore(loaded.state, loaded.stored));
     });
   }

@@ -7,10 +7,12 @@
  */
 
 import type { Log } from "../observe/log.ts";
+import { type Metrics, NO_METRICS } from "../observe/metrics.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Random } from "../system/random.ts";
 import { atomicOf, nextPuts, weightOf } from "./commit_assembly.ts";
 import { evidenceKeys, judge } from "./commit_verdict.ts";
+import type { CommitterStats } from "./committer_stats.ts";
 import { PatientStore } from "./patient_store.ts";
 import type { Check, Put, SessionStore, StoreKey, Version } from "./session_store.ts";
 import { addWeight, fits, noWeight, type Weight } from "./stored_size.ts";
@@ -46,22 +48,6 @@ export interface CommitSource {
   settle(outcome: CommitOutcome): void;
 }
 
-/** What was done since the start; each figure only grows. */
-export interface CommitterStats {
-  /** Atomics sent to the store, repetitions and staging included. */
-  readonly atomics: number;
-  /** Writes settled as committed. */
-  readonly writes: number;
-  /** Puts and deletes of those writes; what they staged is not included. */
-  readonly mutations: number;
-  /** Writes settled as conflicts. */
-  readonly conflicts: number;
-  /** Attempts that ended without an answer. */
-  readonly unknown: number;
-  /** Puts written ahead of the atomic that makes them reachable. */
-  readonly stagedPuts: number;
-}
-
 /** A write on its way from `prepare` to `settle`. */
 interface Entry {
   readonly source: CommitSource;
@@ -86,6 +72,8 @@ type Phase = "waiting" | "busy" | "busy_again";
 export class Committer {
   readonly #store: PatientStore;
   readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #metrics: Pick<Metrics, "committed">;
   readonly #counts = { writes: 0, mutations: 0, conflicts: 0, stagedPuts: 0 };
   readonly #phases = new Map<CommitSource, Phase>();
   /** In the order of their requests. */
@@ -103,10 +91,17 @@ export class Committer {
   /** @param store Its `limits` decide how much goes into one atomic, and how many are under way at once. */
   constructor(
     store: SessionStore,
-    ports: { readonly clock: Clock; readonly log: Log; readonly random: Random },
+    ports: {
+      readonly clock: Clock;
+      readonly log: Log;
+      readonly random: Random;
+      readonly metrics?: Pick<Metrics, "committed">;
+    },
   ) {
     this.#store = new PatientStore(store, { ...ports, onFree: () => this.#schedule() });
     this.#log = ports.log;
+    this.#clock = ports.clock;
+    this.#metrics = ports.metrics ?? NO_METRICS;
   }
 
   /** A copy of the figures as they are now. */
@@ -224,7 +219,9 @@ export class Committer {
   }
 
   async #commit(entries: readonly Entry[]): Promise<void> {
+    const began = this.#clock.now();
     const result = await this.#store.perform(atomicOf(entries));
+    this.#metrics.committed(entries.length, this.#clock.now() - began);
     if (result === "refused") this.#conflict(entries);
     else if (result.ok) this.#committed(entries, result.version);
     else await this.#resolve(entries);

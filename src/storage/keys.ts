@@ -5,6 +5,11 @@ import type { Range, StoreKey } from "./session_store.ts";
 /** The core of a session, or its tombstone. What it does not reach does not exist. */
 export const sessionKey = (session: string): StoreKey => ["session", session];
 
+export const allSessions: Range = { prefix: ["session"] };
+
+/** What happened to a session's attachment, written when something did. */
+export const historyKey = (session: string): StoreKey => ["history", session];
+
 /** One connection of a session. */
 export const connectionKey = (
   session: string,
@@ -41,6 +46,29 @@ export const attachedTo = (boot: string): Range => ({ prefix: ["attached", boot]
 /** A session that another node took from this one: it is told, since it might not write for a long time. */
 export const movedKey = (boot: string, session: string): StoreKey => ["moved", boot, session];
 export const movedFrom = (boot: string): Range => ({ prefix: ["moved", boot] });
+
+/** A session of a principal, who enters only hashed. */
+export const principalKey = (principalHash: string, session: string): StoreKey => [
+  "principal",
+  principalHash,
+  session,
+];
+export const principalOf = (principalHash: string): Range => ({ prefix: ["principal", principalHash] });
+
+/** What a push with an idempotency key did; the key enters hashed. */
+export const receiptKey = (session: string, keyHash: string): StoreKey => ["push", session, keyHash];
+
+/** One value of an errand: what an operator wants of a session that is attached to another node. */
+export const errandKey = (boot: string, errand: string, part: number): StoreKey => [
+  "errand",
+  boot,
+  errand,
+  part,
+];
+export const errandsFor = (boot: string): Range => ({ prefix: ["errand", boot] });
+
+/** What came of an errand. */
+export const answerKey = (errand: string): StoreKey => ["answer", errand];
 
 /** A node's process in the directory. */
 export const nodeKey = (boot: string): StoreKey => ["node", boot];

@@ -1,10 +1,17 @@
 /** Reads a session back from the store: its core first, then what the core reaches. */
 
 import { splitEncoded } from "../protocol/encode.ts";
+import { NO_HISTORY } from "../session/history.ts";
 import { restoreDelivery } from "../session/delivery_state.ts";
 import { newSession, type SessionState, windowsOf } from "../session/session_model.ts";
-import { connectionsOf, sessionKey } from "./keys.ts";
-import { decodeConnection, decodeIdentity, decodeRecord, type Tombstone } from "./session_record.ts";
+import { connectionsOf, historyKey, sessionKey } from "./keys.ts";
+import {
+  decodeConnection,
+  decodeHistory,
+  decodeIdentity,
+  decodeRecord,
+  type Tombstone,
+} from "./session_record.ts";
 import type { SessionStore, Version } from "./session_store.ts";
 import { join, partKeys, type StoredSession } from "./session_write.ts";
 
@@ -29,7 +36,7 @@ export type Loaded =
  * @param session An id of the checked form.
  */
 export async function loadSession(store: SessionStore, session: string): Promise<Loaded> {
-  const [entry] = await store.get([sessionKey(session)]);
+  const [entry, past] = await store.get([sessionKey(session), historyKey(session)]);
   if (entry === null || entry === undefined) return { kind: "unknown" };
   const record = decodeRecord(entry.value);
   if (record.kind === "tombstone") {
@@ -61,6 +68,7 @@ export async function loadSession(store: SessionStore, session: string): Promise
     }),
     detachedAt: core.detachedAt,
     movedAt: core.movedAt,
+    history: past === null || past === undefined ? NO_HISTORY : decodeHistory(past.value),
   };
   state.mux.highestOwn = core.highestOwn;
   state.mux.highestPeer = core.highestPeer;
@@ -80,6 +88,7 @@ export async function loadSession(store: SessionStore, session: string): Promise
       deadline: core.deadline,
       segments: core.segments,
       connections: new Set(state.mux.connections.keys()),
+      history: state.history,
       identity: core.identity,
     },
   };

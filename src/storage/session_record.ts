@@ -3,6 +3,7 @@
 import type { ConnectionState } from "../connection/mux_state.ts";
 import { pack, unpack } from "../protocol/pack.ts";
 import type { Reason } from "../protocol/reasons.ts";
+import type { DetachReason, History } from "../session/history.ts";
 import type { SessionSettings, SessionState } from "../session/session_model.ts";
 import type { TokenState } from "../session/token_state.ts";
 
@@ -57,6 +58,7 @@ export interface Tombstone {
   /** When the sweeper looks at it next: its deadline row. */
   readonly deadline: number;
   readonly principal: string;
+  readonly createdAt: number;
   readonly tokens: TokenState;
 }
 
@@ -73,7 +75,7 @@ export type Identity = Pick<
 
 /** The first field of a record says how the rest is to be read; a change of layout takes a new one. */
 const SESSION = 1;
-const TOMBSTONE = 2;
+const TOMBSTONE = 3;
 
 /** Encodes what never changes, once per session in memory. */
 export function encodeIdentity(identity: Identity): Uint8Array {
@@ -130,7 +132,7 @@ export function encodeCore(core: CoreRecord): Uint8Array {
 
 /** Encodes a tombstone. */
 export function encodeTombstone(tombstone: Tombstone): Uint8Array {
-  const { attempt, reason, detail, at, until, deadline, principal, tokens } = tombstone;
+  const { attempt, reason, detail, at, until, deadline, principal, createdAt, tokens } = tombstone;
   return pack([
     TOMBSTONE,
     attempt.boot,
@@ -142,6 +144,7 @@ export function encodeTombstone(tombstone: Tombstone): Uint8Array {
     until,
     deadline,
     principal,
+    createdAt,
     tokens.current,
     tokens.successors,
     tokens.retired,
@@ -158,14 +161,15 @@ export function decodeRecord(bytes: Uint8Array): SessionRecord {
   const [kind, boot, epoch, flush] = fields as [number, string, number, number];
   const attempt: Attempt = { boot, epoch, flush };
   if (kind === TOMBSTONE) {
-    const [, , , , reason, detail, at, until, deadline, principal, current, successors, retired] = fields as [
-      ...[number, string, number, number],
-      ...[Reason, string, number, number, number, string, string | null, string[], string[]],
-    ];
+    const [, , , , reason, detail, at, until, deadline, principal, createdAt, current, successors, retired] =
+      fields as [
+        ...[number, string, number, number],
+        ...[Reason, string, number, number, number, string, number, string | null, string[], string[]],
+      ];
     const tokens = { current, successors, retired };
     return {
       kind: "tombstone",
-      tombstone: { attempt, reason, detail, at, until, deadline, principal, tokens },
+      tombstone: { attempt, reason, detail, at, until, deadline, principal, createdAt, tokens },
     };
   }
   if (kind !== SESSION) {
@@ -205,6 +209,59 @@ export function encodeConnection(connection: ConnectionState): Uint8Array {
 export function decodeConnection(id: number, bytes: Uint8Array): ConnectionState {
   const [service, phase, early] = unpack(bytes) as [string, ConnectionState["phase"], number];
   return { id, service, phase, early };
+}
+
+const ATTACHED = 0;
+const RESUMED = 1;
+const DETACHED = 2;
+
+/** Encodes a session's history. */
+export function encodeHistory(history: History): Uint8Array {
+  return pack(history.map((entry) => {
+    switch (entry.kind) {
+      case "attached":
+        return [ATTACHED, entry.at, entry.node];
+      case "resumed":
+        return [RESUMED, entry.at, entry.node, entry.replayed];
+      case "detached":
+        return [DETACHED, entry.at, entry.reason];
+      default:
+        return entry satisfies never;
+    }
+  }));
+}
+
+/**
+ * Reads {@link encodeHistory}.
+ *
+ * @throws {Error} If it holds an entry that this version does not know.
+ */
+export function decodeHistory(bytes: Uint8Array): History {
+  const entries = unpack(bytes) as [kind: number, at: number, text: string, replayed: number][];
+  return entries.map(([kind, at, text, replayed]) => {
+    if (kind === ATTACHED) return { kind: "attached", at, node: text };
+    if (kind === RESUMED) return { kind: "resumed", at, node: text, replayed };
+    if (kind === DETACHED) return { kind: "detached", at, reason: text as DetachReason };
+    throw new Error(`a history holds an entry of kind ${kind}, which this version cannot read`);
+  });
+}
+
+/** What the index of principals says of one session: when it was made, and roughly what it stores beside its core. */
+export interface PrincipalRow {
+  readonly createdAt: number;
+  /** Bytes, rounded up so coarsely that it seldom changes. */
+  readonly held: number;
+}
+
+/** Encodes a row of the index of principals. */
+export function encodePrincipalRow({ createdAt, held }: PrincipalRow): Uint8Array {
+  return pack([createdAt, held]);
+}
+
+/** Reads {@link encodePrincipalRow}. */
+export function decodePrincipalRow(bytes: Uint8Array): PrincipalRow {
+  const [createdAt, held] = unpack(bytes) as [number, number];
+  return { createdAt, held };
 }
 
 /** Encodes which session a challenge created, and when. */

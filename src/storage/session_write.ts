@@ -2,6 +2,7 @@
 
 import { CHALLENGE_MEMORY_MS } from "../protocol/limits.ts";
 import { retainedMessage } from "../session/delivery_state.ts";
+import { type History, NO_HISTORY } from "../session/history.ts";
 import type { CommitPoint, SessionState } from "../session/session_model.ts";
 import { endsAt, isProvisional } from "../session/session_state.ts";
 import type { SessionWrite } from "./committer.ts";
@@ -10,8 +11,10 @@ import {
   challengeKey,
   connectionKey,
   deadlineKey,
+  historyKey,
   movedKey,
   outboxKey,
+  principalKey,
   sessionKey,
 } from "./keys.ts";
 import {
@@ -19,16 +22,22 @@ import {
   encodeChallenge,
   encodeConnection,
   encodeCore,
+  encodeHistory,
+  encodePrincipalRow,
   encodeTombstone,
   type Segment,
 } from "./session_record.ts";
 import type { Put, StoreKey, Version } from "./session_store.ts";
+import { hashOf } from "../system/hash.ts";
 
 /** Unacked messages up to this size stay in the core: one value is written per commit and nothing is deleted later. */
 const TAIL_BYTES = 8 * 1024;
 
 /** Largest value of a segment (`architecture.md`, storage). */
 const PART_BYTES = 60 * 1024;
+
+/** What a session stores in segments is told to the index of principals in steps of this size. */
+const HELD_STEP_BYTES = 64 * 1024;
 
 /** Segments beyond this are staged ahead, so that one session's commit always fits one atomic. */
 const STAGE_BYTES = 256 * 1024;
@@ -56,6 +65,8 @@ export interface StoredSession {
   readonly segments: readonly Segment[];
   /** Connections that have a record. */
   readonly connections: ReadonlySet<number>;
+  /** The list that was written last. */
+  readonly history: History;
   /** Encoded once: `encodeIdentity`. */
   readonly identity: Uint8Array;
   /** The version of the challenge's row that creation must still find; undefined once it is created. */
@@ -77,6 +88,7 @@ export function newStoredSession(identity: Uint8Array, challengeVersion: Version
     deadline: null,
     segments: [],
     connections: new Set(),
+    history: NO_HISTORY,
     identity,
     challengeVersion,
   };
@@ -119,6 +131,8 @@ function planCore(
   moveRows(state.id, stored, { deadline, attachedTo }, puts, deletes);
 
   const connections = planConnections(state, stored, puts, deletes);
+  const { history } = state;
+  if (history !== stored.history) puts.push({ key: historyKey(state.id), value: encodeHistory(history) });
   const outbox = planOutbox(state, stored, point, attempt, deletes);
   const value = encodeCore({
     attempt,
@@ -135,6 +149,11 @@ function planCore(
     segments: outbox.segments,
     tail: outbox.tail,
   });
+  const held = heldBytes(outbox.segments);
+  if (stored.version === null || held !== heldBytes(stored.segments)) {
+    const key = principalKey(hashOf(state.principal), state.id);
+    puts.push({ key, value: encodePrincipalRow({ createdAt: state.createdAt, held }) });
+  }
   const staged = outbox.bytes > STAGE_BYTES ? outbox.puts : [];
   if (staged.length === 0) puts.push(...outbox.puts);
   const checks = [];
@@ -152,7 +171,15 @@ function planCore(
       deletes,
       staged,
     },
-    next: { ...known, flush: attempt.flush, attachedTo, deadline, segments: outbox.segments, connections },
+    next: {
+      ...known,
+      flush: attempt.flush,
+      attachedTo,
+      deadline,
+      segments: outbox.segments,
+      connections,
+      history,
+    },
     point,
   };
 }
@@ -175,12 +202,18 @@ function planTombstone(
   for (const connection of stored.connections) deletes.push(connectionKey(state.id, connection));
   const clean = deletes.length <= ENDING_DELETES;
   if (!clean) deletes.length = 0;
+  deletes.push(principalKey(hashOf(state.principal), state.id));
   const deadline = clean ? until : at;
   moveRows(state.id, stored, { deadline, attachedTo: null }, puts, deletes);
-  const { principal, tokens } = state;
-  const value = encodeTombstone({ attempt, reason, detail, at, until, deadline, principal, tokens });
+  const { principal, createdAt, tokens, history } = state;
+  const value = encodeTombstone({
+    ...{ attempt, reason, detail, at, until, deadline },
+    ...{ principal, createdAt, tokens },
+  });
   const core = { key: sessionKey(state.id), version: stored.version, value };
   const expireIn = until - at + TOMBSTONE_BACKSTOP_MS;
+  if (provisional) deletes.push(historyKey(state.id));
+  else puts.push({ key: historyKey(state.id), value: encodeHistory(history), expireIn });
   return {
     write: { core: { ...core, expireIn }, checks: [], puts, deletes, staged: [] },
     next: {
@@ -193,6 +226,13 @@ function planTombstone(
     },
     point,
   };
+}
+
+/** What segments hold, as the index of principals tells it: rounded up to whole steps. */
+export function heldBytes(segments: readonly Segment[]): number {
+  let bytes = 0;
+  for (const segment of segments) bytes += segment.bytes;
+  return Math.ceil(bytes / HELD_STEP_BYTES) * HELD_STEP_BYTES;
 }
 
 /** Keeps the two index rows of a session in step with its core. */

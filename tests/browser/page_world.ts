@@ -73,12 +73,17 @@ export class PageWorld {
   }
 
   #watch(page: Page): void {
-    page.on("console", (message) => {
-      if (message.type() !== "error" && message.type() !== "warning") return;
-      if (!EXPECTED_ERRORS.test(message.text())) this.faults.push(`${message.type()}: ${message.text()}`);
-    });
-    page.on("pageerror", (error) => this.faults.push(`thrown: ${error.stack ?? error.message}`));
+    watchFaults(page, this.faults);
   }
+}
+
+/** Writes down what a page reports on its console or throws, the expected network errors left out. */
+export function watchFaults(page: Page, faults: string[]): void {
+  page.on("console", (message) => {
+    if (message.type() !== "error" && message.type() !== "warning") return;
+    if (!EXPECTED_ERRORS.test(message.text())) faults.push(`${message.type()}: ${message.text()}`);
+  });
+  page.on("pageerror", (error) => void faults.push(`thrown: ${error.stack ?? error.message}`));
 }
 
 /** Waits until the badge says so. */
@@ -133,7 +138,8 @@ export async function numbers(page: Page): Promise<Numbers> {
   };
 }
 
-async function build(): Promise<void> {
+/** Builds the pages' scripts. */
+export async function build(): Promise<void> {
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["task", "build"],
     cwd: fileURLToPath(new URL("../../", import.meta.url)),

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type FailedStart, ServerProcess } from "../support/server_process.ts";
 
 Deno.test("it prints one line on stdout, which names the address it listens on, and logs JSON lines", async () => {
-  const server = await ServerProcess.start({ PORT: "0" });
+  const server = await ServerProcess.start({ PORT: "0", HOLDFAST_ADMIN_TOKEN: "a-token-of-an-operator" });
   try {
     assert.ok(server.port > 0);
     assert.deepEqual(server.stdout, [`holdfast listening on ${server.url}`]);

@@ -8,7 +8,7 @@ import { FakeClock } from "../support/fake_clock.ts";
 import { TestLog } from "../support/test_log.ts";
 
 interface Setup {
-  readonly routes: Hono;
+  readonly routes: ReturnType<typeof app>;
   readonly clock: FakeClock;
   readonly log: TestLog;
 }
@@ -25,7 +25,7 @@ function setup(
       throw new Error("a secret detail");
     });
   const routes = app({
-    connect: { upgrade: assert.fail, origin: { loopback: true, allowed: [] }, onSocket: assert.fail },
+    connect: { upgrade: assert.fail, origin: { loopback: true, allowed: [] }, onSocket: () => assert.fail() },
     health: { store, clock, log, draining: () => draining },
     pages,
     log,
@@ -82,6 +82,7 @@ Deno.test("a route that throws is a problem+json 500 that tells nothing, and a l
   assert.equal(response.status, 500);
   assert.ok(!(await response.text()).includes("secret"));
   assert.match(String(log.of("route_failed")[0]?.fields["error"]), /a secret detail/);
+  assert.equal(log.of("route_failed")[0]?.fields["request"], response.headers.get("x-request-id"));
   log.expectError("route_failed");
   log.verify();
 });
@@ -95,4 +96,17 @@ Deno.test("pages may load and reach only their own server, and cannot be framed"
     assert.ok(["'self'", "'none'"].includes(source), source);
   }
   assert.equal(headers.get("x-content-type-options"), "nosniff");
+});
+
+Deno.test("every answer has an id of its own, or the one that the request came with if it is well-formed", async () => {
+  const { routes } = setup();
+  const idOf = async (path: string, given?: string) => {
+    const headers = given === undefined ? {} : { "x-request-id": given };
+    return (await routes.request(path, { headers })).headers.get("x-request-id") ?? "";
+  };
+  const own = [await idOf("/"), await idOf("/nowhere"), await idOf("/healthz"), await idOf("/", "a b{}")];
+  for (const id of own) assert.match(id, /^[0-9a-f-]{36}$/);
+  assert.equal(new Set(own).size, own.length);
+  assert.equal(await idOf("/healthz", "trace_1-2"), "trace_1-2");
+  assert.match(await idOf("/healthz", "x".repeat(65)), /^[0-9a-f-]{36}$/);
 });

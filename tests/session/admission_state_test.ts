@@ -1,6 +1,7 @@
 /** Judging handshakes: what is refused, with which reason, in which order. */
 
 import assert from "node:assert/strict";
+import type { Authentication } from "../../src/access/authenticator.ts";
 import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
 import { judgeRepeat, judgeResume, judgeStart, judgeTombstone } from "../../src/session/admission_state.ts";
 import { newSession, type SessionState } from "../../src/session/session_model.ts";
@@ -33,7 +34,19 @@ function session(idleTimeout: number | null = null): SessionState {
   return state;
 }
 
-const RIGHT = { token: "now", counters: { received: 0, sent: 0 }, settings: undefined };
+function authenticated(principal: string): Authentication {
+  return { ok: true, grant: { principal, expiresAt: null, services: null, limits: {}, admin: false } };
+}
+
+const NOBODY = authenticated("");
+const UNKNOWN_KEY: Authentication = { ok: false, reason: "unauthorized", detail: "no such key" };
+
+const RIGHT = {
+  token: "now",
+  authentication: NOBODY,
+  counters: { received: 0, sent: 0 },
+  settings: undefined,
+};
 
 // @rule handshake.version, handshake.challenge, handshake.settings
 Deno.test("a start is judged by version, then challenge, then windows", () => {
@@ -54,12 +67,13 @@ Deno.test("a start is judged by version, then challenge, then windows", () => {
 });
 
 // @rule handshake.order, resume.refused
-Deno.test("a resume is judged by token, then ending, then settings, then counters", () => {
-  const wrong = { counters: { received: 9, sent: 0 }, settings: { windowMessages: 3 } };
-  const reasonFor = (token: string, now: number, claim = wrong) =>
-    judgeResume(session(), { ...claim, token }, now)?.reason;
-  assert.equal(reasonFor("nobody's", NOW + 70_000), "unknown-session");
-  assert.equal(reasonFor("old", NOW + 70_000), "stale-token");
+Deno.test("a resume is judged by token, then credentials, then ending, then settings, then counters", () => {
+  const wrong = { authentication: NOBODY, counters: { received: 9, sent: 0 }, settings: { windowMessages: 3 } };
+  const reasonFor = (token: string, now: number, authentication = NOBODY) =>
+    judgeResume(session(), { ...wrong, authentication, token }, now)?.reason;
+  assert.equal(reasonFor("nobody's", NOW + 70_000, UNKNOWN_KEY), "unknown-session");
+  assert.equal(reasonFor("old", NOW + 70_000, UNKNOWN_KEY), "stale-token");
+  assert.equal(reasonFor("now", NOW + 70_000, UNKNOWN_KEY), "unauthorized");
   assert.equal(reasonFor("now", NOW + 70_000), "expired");
   assert.equal(reasonFor("now", NOW), "settings-changed");
   assert.equal(
@@ -67,6 +81,34 @@ Deno.test("a resume is judged by token, then ending, then settings, then counter
     "diverged",
   );
   assert.equal(judgeResume(session(), RIGHT, NOW), null);
+});
+
+// @rule resume.reauthorise
+Deno.test("a resume must be its session's principal's, also where that has ended", () => {
+  const other = { ...RIGHT, authentication: authenticated("mallory") };
+  assert.equal(judgeResume(session(), other, NOW)?.reason, "unauthorized");
+  const tombstone = {
+    tokens: session().tokens,
+    principal: "alice",
+    reason: "closed",
+    detail: "bye",
+  } as const;
+  assert.equal(judgeTombstone(tombstone, RIGHT).reason, "unauthorized");
+  assert.equal(judgeTombstone(tombstone, { ...RIGHT, authentication: UNKNOWN_KEY }).reason, "unauthorized");
+  const owner = { ...RIGHT, authentication: authenticated("alice") };
+  assert.equal(judgeTombstone(tombstone, owner).reason, "closed");
+});
+
+// @rule resume.reauthorise
+Deno.test("a resume that cannot be authenticated just now is told when to come back", () => {
+  const authentication: Authentication = {
+    ok: false,
+    reason: "unavailable",
+    detail: "no keys",
+    retryAfter: 77,
+  };
+  const refusal = judgeResume(session(), { ...RIGHT, authentication }, NOW);
+  assert.deepEqual(refusal, { reason: "unavailable", detail: "no keys", retryAfter: 77 });
 });
 
 Deno.test("judging changes nothing", () => {
@@ -80,7 +122,7 @@ Deno.test("judging changes nothing", () => {
 // @rule end.close, resume.window
 Deno.test("an end is told as closed with its reason, expiry and token reuse as themselves", () => {
   const told = (reason: "closed" | "idle" | "expired" | "token-reuse" | "protocol-error", token = "now") =>
-    judgeTombstone({ tokens: session().tokens, reason, detail: "why" }, token);
+    judgeTombstone({ tokens: session().tokens, principal: "", reason, detail: "why" }, { ...RIGHT, token });
   assert.deepEqual(told("closed"), { reason: "closed", detail: "why" });
   assert.deepEqual(told("idle"), { reason: "closed", detail: "idle: why" });
   assert.deepEqual(told("expired"), { reason: "expired", detail: "why" });

@@ -39,13 +39,17 @@ function turn(state: SessionState, event: SessionEvent): SessionEffect[] {
   return [...step(state, event), ...step(state, { kind: "turn_ended", now: event.now })];
 }
 
+const FREE = { expiresAt: null, services: null };
+
 function attach(state: SessionState, conduit: number, now = NOW): SessionEffect[] {
   const { received, sent } = { received: state.delivery.acked, sent: state.delivery.taken };
   return turn(state, {
     kind: "attach",
+    node: "node-a",
     conduit,
     offered: `token-${conduit}`,
     used: null,
+    access: FREE,
     peer: { received, sent },
     resumed: false,
     now,

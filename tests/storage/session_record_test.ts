@@ -80,6 +80,7 @@ Deno.test("a tombstone comes back as it was", () => {
     until: 2,
     deadline: 3,
     principal: "",
+    createdAt: 7,
     tokens: { current: "t", successors: [], retired: [] },
   };
   assert.deepEqual(decodeRecord(encodeTombstone(tombstone)), { kind: "tombstone", tombstone });

@@ -195,6 +195,7 @@ Deno.test("index rows follow the core: attached to a process, or due at a time, 
   it.state.attaching = {
     conduit: 1,
     offered: "t",
+    access: { expiresAt: null, services: null },
     peer: { received: 0, sent: 0 },
     resumed: false,
     lost: false,

@@ -3,7 +3,7 @@
  * the protocol asks for. Both judge nothing; what is out of order is written down in `faults`.
  */
 
-import type { ConduitHandler } from "../../src/conduit/conduit.ts";
+import type { ConduitHandler, ConduitPeer } from "../../src/conduit/conduit.ts";
 import type { MemoryConduit, MemoryPipe } from "../../src/conduit/memory_conduit.ts";
 import { type BodyValue, decodeBody, encodeBody } from "../../src/protocol/body.ts";
 import type { Frame, FrameCodec, Subprotocol } from "../../src/protocol/codec.ts";
@@ -40,9 +40,9 @@ export class RawPeer implements ConduitHandler {
   readonly #end: MemoryConduit;
   readonly #codec: FrameCodec;
 
-  constructor(node: TestNode, subprotocol: Subprotocol = "holdfast.v1.msgpack") {
+  constructor(node: TestNode, subprotocol: Subprotocol = "holdfast.v1.msgpack", peer?: ConduitPeer) {
     this.#codec = codecFor(subprotocol, WIDE);
-    const { pipe, end } = node.dial(subprotocol);
+    const { pipe, end } = node.dial(subprotocol, peer);
     this.pipe = pipe;
     this.#end = end;
     end.listen(this);
@@ -132,10 +132,15 @@ export class TestClient {
   /** The conduit is established. */
   ready = false;
   challenge = newChallenge();
+  /** The credentials of its `start`. */
+  auth: string | undefined;
+  /** What the node knows of it before it says anything. */
+  origin: ConduitPeer | undefined;
   readonly #settings: RequestedSettings | undefined;
 
-  constructor(settings?: RequestedSettings) {
+  constructor(settings?: RequestedSettings, auth?: string) {
     this.#settings = settings;
+    this.auth = auth;
   }
 
   /** The `start` that it would send now. */
@@ -145,6 +150,7 @@ export class TestClient {
       kind: "start",
       version: 1,
       challenge: this.challenge,
+      ...(this.auth === undefined ? {} : { auth: this.auth }),
       ...(session === null ? {} : { resume: { session, token, received, sent } }),
       ...(this.#settings === undefined || session !== null ? {} : { settings: this.#settings }),
     };
@@ -152,7 +158,7 @@ export class TestClient {
 
   /** Dials and sends its `start`; what comes of it is in the peer given back. */
   async dial(node: TestNode, subprotocol?: Subprotocol): Promise<RawPeer> {
-    const peer = new RawPeer(node, subprotocol);
+    const peer = new RawPeer(node, subprotocol, this.origin);
     this.ready = false;
     this.peer = peer;
     peer.behave = (message) => {

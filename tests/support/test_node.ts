@@ -1,5 +1,6 @@
 /** A node in process: registry, directory and sweeper over a given store and clock, and a way to lose it without a word. */
 
+import type { ConduitPeer } from "../../src/conduit/conduit.ts";
 import { type MemoryConduit, MemoryPipe } from "../../src/conduit/memory_conduit.ts";
 import type { Subprotocol } from "../../src/protocol/codec.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../src/protocol/limits.ts";
@@ -83,14 +84,17 @@ export class TestNode {
   }
 
   /** Joins a conduit to the node; the client's end. */
-  dial(subprotocol: Subprotocol): { readonly pipe: MemoryPipe; readonly end: MemoryConduit } {
+  dial(
+    subprotocol: Subprotocol,
+    peer?: ConduitPeer,
+  ): { readonly pipe: MemoryPipe; readonly end: MemoryConduit } {
     const pipe = new MemoryPipe({
       subprotocol,
       onError: (error) => this.log.error("conduit-error", { error: String(error) }),
     });
     this.#pipes.push(pipe);
     if (this.#crashed) pipe.break();
-    else pipe.right.listen(this.registry.accept(pipe.right));
+    else pipe.right.listen(this.registry.accept(pipe.right, peer));
     return { pipe, end: pipe.left };
   }
 

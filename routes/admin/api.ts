@@ -1,0 +1,120 @@
+/** The admin API, composed: guarded, described, and its description. */
+
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { docs } from "../docs.ts";
+import { problem } from "../problem.ts";
+import {
+  boundedBodies,
+  describedRoutes,
+  jsonBodies,
+  REFUSALS,
+  refuse,
+  SECURITY,
+  takes,
+} from "./described.ts";
+import { ADMIN_COOKIE, type Guard } from "./guard.ts";
+import { type NodeControl, nodeRoutes } from "./node.ts";
+import * as schemas from "./schemas.ts";
+import { sessionRoutes, type SessionRoutesOptions } from "./sessions.ts";
+import type { NodeView } from "../../src/admin/node_view.ts";
+
+/** What the admin API acts on. */
+export interface AdminOptions extends SessionRoutesOptions {
+  readonly guard: Guard;
+  readonly view: NodeView;
+  readonly node: NodeControl;
+}
+
+const LOGIN = "/v1/admin/login";
+
+const loginRoute = createRoute({
+  method: "post",
+  path: LOGIN,
+  operationId: "logIn",
+  summary: "Exchange a one-time code or a token for a cookie",
+  description: "For pages of this server: the request must name its Origin.",
+  tags: ["login"],
+  security: [],
+  request: { body: takes(schemas.LoginBody) },
+  responses: {
+    204: {
+      description: "Logged in",
+      headers: z.object({ "set-cookie": z.string() }),
+    },
+    ...REFUSALS,
+  },
+});
+
+const logoutRoute = createRoute({
+  method: "post",
+  path: "/v1/admin/logout",
+  operationId: "logOut",
+  summary: "Forget the cookie",
+  tags: ["login"],
+  security: SECURITY,
+  responses: { 204: { description: "Logged out" }, ...REFUSALS },
+});
+
+const ADMIN = "/v1/admin/*";
+
+/** The routes of the admin API, and its description, which anybody may read: `/openapi.json` and `/docs`. */
+export function adminApi({ guard, view, node, ...sessions }: AdminOptions): OpenAPIHono {
+  const routes = describedRoutes();
+  routes.use(ADMIN, boundedBodies);
+  routes.use(LOGIN, jsonBodies);
+  routes.openapi(loginRoute, async (context) => {
+    const given = context.req.valid("json");
+    const granted = await guard.login(context, given);
+    if (granted instanceof Response) refuse(granted);
+    return context.body(null, 204, { "set-cookie": granted, "cache-control": "no-store" });
+  });
+  routes.use(ADMIN, guard.require);
+  routes.openapi(logoutRoute, (context) => context.body(null, 204, { "set-cookie": guard.logout(context) }));
+  sessionRoutes(routes, sessions);
+  nodeRoutes(routes, view, node);
+  routes.all(ADMIN, () =>
+    problem({
+      status: 404,
+      name: "not-found",
+      title: "Not found",
+      detail: "the admin API has no such route; /openapi.json lists them",
+    }));
+  routes.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
+    type: "http",
+    scheme: "bearer",
+    description: "The value of HOLDFAST_ADMIN_TOKEN, or a token that grants administration",
+  });
+  routes.openAPIRegistry.registerComponent("securitySchemes", "cookie", {
+    type: "apiKey",
+    in: "cookie",
+    name: ADMIN_COOKIE,
+    description: "What POST /v1/admin/login sets",
+  });
+  const document = description(routes);
+  routes.get("/openapi.json", (context) => context.json(document));
+  routes.route("/", docs(document));
+  return routes;
+}
+
+/** The OpenAPI 3.1 document of these routes. */
+function description(routes: OpenAPIHono): ReturnType<OpenAPIHono["getOpenAPI31Document"]> {
+  return routes.getOpenAPI31Document({
+    openapi: "3.1.0",
+    info: {
+      title: "Holdfast admin API",
+      version: "1",
+      description: "What an operator can see and do. Errors are problem+json (RFC 9457).",
+      license: { name: "MIT", url: "https://opensource.org/license/mit" },
+    },
+    servers: [{ url: "/" }],
+    tags: [
+      { name: "login", description: "For the admin page" },
+      {
+        name: "sessions",
+        description: "All sessions that this node's store knows, and its own ephemeral ones",
+      },
+      { name: "node", description: "The node that answers" },
+      { name: "store", description: "What is kept" },
+    ],
+  });
+}

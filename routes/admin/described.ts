@@ -1,0 +1,101 @@
+/** How the admin routes describe themselves, and how a request that does not fit its description is refused. */
+
+import { OpenAPIHono, type z } from "@hono/zod-openapi";
+import type { MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { HTTPException } from "hono/http-exception";
+import { problem } from "../problem.ts";
+import { Problem } from "./schemas.ts";
+
+/** The largest request body that is read. Bytes. */
+export const BODY_BYTES = 1024 * 1024;
+
+/** Both ways to prove who one is. */
+export const SECURITY = [{ bearer: [] }, { cookie: [] }];
+
+const problemOf = (description: string) => ({
+  description,
+  content: { "application/problem+json": { schema: Problem } },
+});
+
+/** What any guarded route may answer. */
+export const REFUSALS = {
+  400: problemOf("The request does not fit this description"),
+  401: problemOf("Not authenticated"),
+  403: problemOf("The admin API is off, or the request comes from another site"),
+} as const;
+
+/** Further problems that routes have. */
+export const PROBLEMS = {
+  404: problemOf("There is no such thing"),
+  409: problemOf("It is not in a state for that"),
+  413: problemOf("The body is too large"),
+  415: problemOf("The body is not application/json"),
+  503: problemOf("Nothing is known of the outcome; ask again"),
+} as const;
+
+/** A JSON answer. */
+export function answers<T extends z.ZodType>(description: string, schema: T) {
+  return { description, content: { "application/json": { schema } } };
+}
+
+/** A JSON body. */
+export function takes<T extends z.ZodType>(schema: T) {
+  return { required: true, content: { "application/json": { schema } } };
+}
+
+/** Routes whose refusals are problem+json. */
+export function describedRoutes(): OpenAPIHono {
+  const routes = new OpenAPIHono({
+    defaultHook: (result) => {
+      if (result.success) return;
+      const [issue] = result.error.issues;
+      const where = [result.target, ...(issue?.path ?? [])].join(".");
+      return invalid(`${where}: ${issue?.message ?? "not as described"}`);
+    },
+  });
+  routes.onError((error) => {
+    if (!(error instanceof HTTPException)) throw error;
+    // Hono's validator throws one without a response for a body that is no JSON.
+    return error.res ?? invalid(error.message);
+  });
+  return routes;
+}
+
+/** Refuses bodies that are too large before they are read. */
+export const boundedBodies: MiddlewareHandler = bodyLimit({
+  maxSize: BODY_BYTES,
+  onError: () => tooLarge(BODY_BYTES),
+});
+
+/** For routes that take a body: refuses one that does not say that it is JSON. */
+export const jsonBodies: MiddlewareHandler = async (context, next) => {
+  const type = context.req.header("content-type")?.split(";")[0]?.trim().toLowerCase();
+  if (type === "application/json") return await next();
+  return problem({
+    status: 415,
+    name: "unsupported-media-type",
+    title: "Unsupported media type",
+    detail: "send the body as application/json",
+  });
+};
+
+/** Answers with a problem from within a handler, whose type speaks of its success alone. @throws Always. */
+export function refuse(refusal: Response): never {
+  throw new HTTPException(undefined, { res: refusal });
+}
+
+/** A body that is too large. */
+export function tooLarge(most: number): Response {
+  return problem({
+    status: 413,
+    name: "body-too-large",
+    title: "Body too large",
+    detail: `at most ${most} bytes are taken`,
+  });
+}
+
+/** A request that is not as described. */
+export function invalid(detail: string): Response {
+  return problem({ status: 400, name: "invalid-request", title: "Invalid request", detail });
+}

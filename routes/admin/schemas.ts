@@ -1,0 +1,240 @@
+/** What the admin API takes and gives, once: for the checks, for the handlers' types and for `/openapi.json`. */
+
+import { z } from "@hono/zod-openapi";
+import { VIEWED_STATES } from "../../src/admin/session_view.ts";
+import { REASONS } from "../../src/protocol/reasons.ts";
+import { isSessionId } from "../../src/storage/keys.ts";
+
+/** A point in time. */
+const time = z.int().min(0).openapi({
+  description: "Milliseconds since the Unix epoch",
+  example: 1767225600000,
+});
+const count = z.int().min(0);
+
+/** An error of any route (RFC 9457). */
+export const Problem = z.object({
+  type: z.string().openapi({ example: "urn:holdfast:problem:unknown-session" }),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  rule: z.string().optional().openapi({ description: "The rule of docs/protocol.md that was broken" }),
+}).openapi("Problem");
+
+/** A session's id in a path. */
+export const SessionParams = z.object({
+  id: z.string().refine(isSessionId, "22 characters of base64url").openapi({
+    param: { name: "id", in: "path" },
+    description: "The session's public id",
+    example: "Zk3vN0bT1yq8cR5sW2xLhA",
+  }),
+});
+
+const whole = (most: number) =>
+  z.string().regex(/^[0-9]{1,15}$/, "a whole number").transform(Number).pipe(z.int().max(most));
+
+/** What a listing may ask. */
+export const ListQuery = z.object({
+  limit: whole(1_000).pipe(z.int().min(1)).optional().openapi({
+    type: "integer",
+    minimum: 1,
+    maximum: 1_000,
+    default: 100,
+    description: "At most so many sessions",
+  }),
+  cursor: z.string().min(1).max(512).optional().openapi({ description: "The `next` of the part before" }),
+  principal: z.string().max(512).optional().openapi({ description: "Whose sessions; empty: anonymous ones" }),
+  state: z.enum(VIEWED_STATES).optional(),
+  node: z.string().min(1).max(128).optional().openapi({
+    description: "The name of the node that has the conduit, or the id of its process",
+  }),
+  service: z.string().regex(/^[a-z0-9._:-]{1,64}$/).optional().openapi({
+    description: "A service that one of its connections is for",
+  }),
+  minAge: whole(Number.MAX_SAFE_INTEGER).optional().openapi({
+    type: "integer",
+    minimum: 0,
+    description: "Created at least so many milliseconds ago",
+  }),
+  maxAge: whole(Number.MAX_SAFE_INTEGER).optional().openapi({
+    type: "integer",
+    minimum: 0,
+    description: "Created at most so many milliseconds ago",
+  }),
+});
+
+/** A session in a listing. */
+export const SessionSummary = z.object({
+  id: z.string(),
+  principal: z.string().openapi({ description: "Empty where nobody is authenticated" }),
+  state: z.enum(VIEWED_STATES).openapi({
+    description: "With a conduit; without one; without one and in no node's memory; over and remembered",
+  }),
+  durability: z.enum(["durable", "ephemeral"]).nullable().openapi({
+    description: "Null once the session ended. Ephemeral sessions are known to their own node alone",
+  }),
+  createdAt: time,
+  node: z.string().nullable().openapi({ description: "The node that has its conduit" }),
+  detachedAt: time.nullable(),
+  movedAt: time.nullable().openapi({ description: "When a session message last moved in either direction" }),
+  ended: z.object({ reason: z.enum(REASONS), detail: z.string(), at: time }).nullable(),
+}).openapi("SessionSummary");
+
+/** A part of a listing. */
+export const SessionPage = z.object({
+  sessions: z.array(SessionSummary),
+  next: z.string().nullable().openapi({
+    description:
+      "The cursor of the next part, which may be shorter than asked for, or empty; null: this was the last",
+  }),
+}).openapi("SessionPage");
+
+const HistoryEntry = z.union([
+  z.object({ kind: z.literal("attached"), at: time, node: z.string() }),
+  z.object({ kind: z.literal("resumed"), at: time, node: z.string(), replayed: count }),
+  z.object({
+    kind: z.literal("detached"),
+    at: time,
+    reason: z.enum([...REASONS, "broke", "node-lost"]),
+  }),
+]).openapi("HistoryEntry");
+
+/** One session. */
+export const SessionDetail = SessionSummary.extend({
+  connections: z.array(z.object({ id: count, service: z.string(), phase: z.string() })),
+  counters: z.object({
+    received: count.openapi({ description: "Messages taken from the client and committed" }),
+    sent: count.openapi({ description: "Messages for the client that are committed" }),
+    acked: count.openapi({ description: "How many of them the client has" }),
+    unackedBytes: count,
+    unackedCost: count.openapi({ description: "What the unacked messages count for under delivery.bounded" }),
+  }).nullable(),
+  history: z.array(HistoryEntry).openapi({ description: "The last attachments, the oldest first" }),
+}).openapi("SessionDetail");
+
+/** Why an operator ends a session. */
+export const EndBody = z.object({
+  detail: z.string().min(1).max(256).default("ended by an operator").openapi({
+    description: "What the client is told beside the reason `ended`",
+  }),
+}).strict().openapi("EndSession");
+
+/** What an operator sends. */
+export const PushBody = z.object({
+  body: z.json().openapi({
+    type: ["object", "array", "string", "number", "boolean", "null"],
+    additionalProperties: true,
+    description: "The message, in the JSON form of docs/protocol.md, frame.body",
+  }),
+}).strict().openapi("PushMessage");
+
+/** Where an operator sends it. */
+export const PushParams = SessionParams.extend({
+  connection: whole(Number.MAX_SAFE_INTEGER).openapi({
+    param: { name: "connection", in: "path" },
+    type: "integer",
+    minimum: 0,
+    description: "The id of an open connection of the session",
+  }),
+});
+
+/** The key that makes a push happen once. */
+export const PushHeaders = z.object({
+  "idempotency-key": z.string().regex(/^[\x21-\x7e]{1,128}$/, "1 to 128 printable ASCII characters").openapi({
+    description: "A repeat under the same key is answered and not sent again; kept for 24 hours",
+  }),
+});
+
+/** What a push did. */
+export const Pushed = z.object({
+  session: z.string(),
+  connection: count,
+  sequence: count.openapi({ description: "The session message's number" }),
+  committedAt: time,
+  repeated: z.boolean().openapi({ description: "It was sent by an earlier request with this key" }),
+}).openapi("Pushed");
+
+/** What an ending did. */
+export const Ended = z.object({ session: z.string(), endedAt: time }).openapi("Ended");
+
+/** What breaking a conduit did. */
+export const Broke = z.object({
+  session: z.string(),
+  broken: z.boolean().openapi({ description: "False: there was no conduit" }),
+}).openapi("Broke");
+
+/** The services of a node. */
+export const Services = z.object({
+  services: z.array(z.object({
+    name: z.string(),
+    connections: count.openapi({ description: "Open in this node's memory" }),
+  })),
+}).openapi("Services");
+
+const ReasonCount = z.object({ reason: z.enum(REASONS), count }).openapi("ReasonCount");
+
+/** A node. */
+export const Node = z.object({
+  node: z.string(),
+  boot: z.string().openapi({ description: "The process; new at every start" }),
+  region: z.string().nullable(),
+  startedAt: time,
+  draining: z.boolean(),
+  sessions: z.object({ attached: count, detached: count }).openapi({ description: "In this node's memory" }),
+  conduits: count,
+  counts: z.object({
+    newSessions: count,
+    resumed: count,
+    messagesIn: count,
+    messagesOut: count,
+    replayed: count,
+    refused: z.array(ReasonCount).openapi({ description: "Handshakes that were refused" }),
+    ended: z.array(ReasonCount).openapi({ description: "Sessions that ended" }),
+  }).openapi({ description: "Since the node's start" }),
+  memory: z.object({ rss: count, heapUsed: count }).openapi({ description: "Bytes" }),
+  settings: z.array(z.object({
+    name: z.string(),
+    value: z.string().nullable().openapi({ description: "Null: a secret, or not set" }),
+    set: z.boolean(),
+    doc: z.string(),
+  })),
+}).openapi("Node");
+
+/** Whether a node drains. */
+export const Draining = z.object({ draining: z.boolean() }).openapi("Draining");
+
+const Counted = z.object({
+  rows: count,
+  capped: z.boolean().openapi({ description: "There are more than that" }),
+});
+
+/** The store. */
+export const Store = z.object({
+  bytes: count.nullable().openapi({
+    description: "The size of the store's file; null where it is not a file",
+  }),
+  rows: z.object({
+    session: Counted,
+    connection: Counted,
+    outbox: Counted,
+    deadline: Counted,
+    attached: Counted,
+  }),
+  committer: z.object({
+    atomics: count,
+    writes: count,
+    mutations: count,
+    conflicts: count,
+    unknown: count,
+    stagedPuts: count,
+  }).openapi({ description: "Since this node's start" }),
+}).openapi("Store");
+
+/** What a sweep did. */
+export const Swept = z.object({ tookMs: z.number().min(0) }).openapi("Swept");
+
+/** How a page proves that its user is the operator. */
+export const LoginBody = z.union([
+  z.object({ code: z.string().min(1).max(128) }).strict(),
+  z.object({ token: z.string().min(1).max(4_096) }).strict(),
+]).openapi("Login");

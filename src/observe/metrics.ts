@@ -1,0 +1,64 @@
+/**
+ * Counting as a port: one method per thing that happens, none of them with an id.
+ *
+ * What can be read off the registry when somebody looks (sessions, conduits, what waits) is no event and is not here: a
+ * gauge kept beside what it describes drifts.
+ */
+
+import type { Reason } from "../protocol/reasons.ts";
+import type { RuleId } from "../protocol/rules.ts";
+
+/**
+ * Told what happens.
+ *
+ * Obligations: no method throws, and those called for each frame or turn (`frameIn`, `frameOut`, `moved`, `sent`)
+ * neither allocate nor hash. Times are milliseconds.
+ */
+export interface Metrics {
+  /** A frame arrived. @param size Its bytes; for JSON its characters. */
+  frameIn(size: number): void;
+  /** A frame was sent. @param size As for {@link frameIn}. */
+  frameOut(size: number): void;
+  /** What the frames of one turn moved: session messages taken, dropped as known, and own ones acked. */
+  moved(taken: number, deduplicated: number, acked: number): void;
+  /** Session messages went onto a conduit, the first time or again. */
+  sent(messages: number): void;
+  /** Messages that may leave found the peer's window full. */
+  windowFull(): void;
+  /** A conduit was attached. @param replayed How many messages its client lacked. */
+  established(resumed: boolean, replayed: number): void;
+  /** A resumed client has all that it lacked. @param after Since its `start`. */
+  caughtUp(after: number): void;
+  /** A handshake was refused. */
+  refused(reason: Reason): void;
+  /** A session ended, and that is committed. */
+  ended(reason: Reason): void;
+  /** A peer broke a rule. */
+  protocolError(rule: RuleId): void;
+  /** A token was presented that had been replaced (`resume.rotate`). */
+  tokenTheftSuspected(): void;
+  /** The store answered a commit. @param sessions How many sessions' writes it held. @param after Since it was first sent. */
+  committed(sessions: number, after: number): void;
+  /** A sweep is done. @param lag How late the oldest ending was that it found; 0 if none was due. */
+  swept(lag: number): void;
+  /** A sweep failed; the next one tries again. */
+  sweepFailed(): void;
+}
+
+/** Counts nothing. */
+export const NO_METRICS: Metrics = {
+  frameIn() {},
+  frameOut() {},
+  moved() {},
+  sent() {},
+  windowFull() {},
+  established() {},
+  caughtUp() {},
+  refused() {},
+  ended() {},
+  protocolError() {},
+  tokenTheftSuspected() {},
+  committed() {},
+  swept() {},
+  sweepFailed() {},
+};

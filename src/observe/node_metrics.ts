@@ -1,0 +1,124 @@
+/** The metrics of one node as text: what was counted, and what its registry holds at this moment. */
+
+import type { CountedMetrics } from "./counted_metrics.ts";
+import { Exposition } from "./exposition.ts";
+
+/** What a node holds now. Read when somebody looks, and kept nowhere. */
+export interface NodeLevels {
+  /** Sessions in memory with a conduit, and without one. */
+  readonly attached: number;
+  readonly detached: number;
+  /** Open conduits, attached or not. */
+  readonly conduits: number;
+  readonly draining: boolean;
+  /** Bytes of messages that clients have not acked, of the sessions in memory. */
+  readonly outboxBytes: number;
+  /** The committer's totals. */
+  readonly commits: {
+    readonly atomics: number;
+    readonly writes: number;
+    readonly mutations: number;
+    readonly conflicts: number;
+    readonly unknown: number;
+  };
+}
+
+/** What the process uses. */
+export interface ProcessLevels {
+  /** Bytes. */
+  readonly resident: number;
+  readonly heap: number;
+  /** Milliseconds since the Unix epoch. */
+  readonly startedAt: number;
+}
+
+const MS = 0.001;
+
+/**
+ * Writes the page that `/metrics` answers.
+ *
+ * Times are seconds and sizes bytes, as Prometheus has it. No label holds an id, a name from outside or an address.
+ */
+export function describeNode(counted: CountedMetrics, node: NodeLevels, process: ProcessLevels): string {
+  const page = new Exposition();
+  sessions(page, counted, node);
+  traffic(page, counted, node);
+  storage(page, counted, node);
+  page.gauge("holdfast_draining", "1 while this node lets go of its sessions.", node.draining ? 1 : 0);
+  page.gauge("process_resident_memory_bytes", "Resident memory.", process.resident);
+  page.gauge("process_heap_bytes", "The part of the JavaScript heap that is in use.", process.heap);
+  page.gauge("process_start_time_seconds", "When the process started.", process.startedAt * MS);
+  return page.text;
+}
+
+function sessions(page: Exposition, counted: CountedMetrics, node: NodeLevels): void {
+  page.gauges("holdfast_sessions", "Sessions in this node's memory; parked ones are in the store.", "state", [
+    ["attached", node.attached],
+    ["detached", node.detached],
+  ]);
+  page.gauge("holdfast_conduits", "Open conduits, attached or in their handshake.", node.conduits);
+  page.counters("holdfast_established_total", "Handshakes that attached a conduit.", "kind", [
+    ["new", counted.sessionsNew],
+    ["resumed", counted.sessionsResumed],
+  ]);
+  page.counted("holdfast_refused_total", "Handshakes refused.", "reason", counted.refusedBy);
+  page.counted("holdfast_ended_total", "Sessions ended, when that is committed.", "reason", counted.endedBy);
+  page.histogram(
+    "holdfast_resume_caught_up_seconds",
+    "From a resume's start until its client acked all that it lacked.",
+    counted.caughtUpAfter,
+    MS,
+  );
+  page.counted(
+    "holdfast_protocol_errors_total",
+    "Sessions ended for a broken rule.",
+    "rule",
+    counted.violatedRules,
+  );
+  page.counter("holdfast_token_theft_suspected_total", "Retired resume tokens presented.", counted.thefts);
+}
+
+function traffic(page: Exposition, counted: CountedMetrics, node: NodeLevels): void {
+  page.counters("holdfast_frames_total", "Frames.", "direction", [
+    ["in", counted.framesIn],
+    ["out", counted.framesOut],
+  ]);
+  page.counters("holdfast_frame_bytes_total", "Bytes of frames; of JSON, characters.", "direction", [
+    ["in", counted.bytesIn],
+    ["out", counted.bytesOut],
+  ]);
+  page.counters("holdfast_messages_total", "Session messages taken, and put onto a conduit.", "direction", [
+    ["in", counted.messagesIn],
+    ["out", counted.messagesOut],
+  ]);
+  page.counter("holdfast_messages_acked_total", "Own messages that clients acked.", counted.acked);
+  page.counter(
+    "holdfast_messages_replayed_total",
+    "Messages that resuming clients lacked.",
+    counted.replayed,
+  );
+  page.counter(
+    "holdfast_messages_deduplicated_total",
+    "Messages dropped because they had been taken before.",
+    counted.deduplicated,
+  );
+  page.counter("holdfast_window_waits_total", "Times a client's window was full.", counted.windowsFull);
+  page.gauge("holdfast_outbox_bytes", "Messages not yet acked, of sessions in memory.", node.outboxBytes);
+}
+
+function storage(page: Exposition, counted: CountedMetrics, { commits }: NodeLevels): void {
+  page.histogram("holdfast_commit_seconds", "Until the store answered a commit.", counted.commitTime, MS);
+  page.histogram("holdfast_commit_sessions", "Sessions in one commit.", counted.commitSessions, 1);
+  page.counter("holdfast_commit_attempts_total", "Atomics sent, repetitions included.", commits.atomics);
+  page.counter("holdfast_commit_unanswered_total", "Atomics that got no answer.", commits.unknown);
+  page.counter("holdfast_commit_conflicts_total", "Writes that another node forestalled.", commits.conflicts);
+  page.counter("holdfast_commit_writes_total", "Sessions' writes committed.", commits.writes);
+  page.counter("holdfast_commit_mutations_total", "Puts and deletes committed.", commits.mutations);
+  page.counter("holdfast_sweeps_total", "Sweeps of the deadline index that were done.", counted.sweeps);
+  page.counter("holdfast_sweep_failures_total", "Sweeps that failed.", counted.sweepsFailed);
+  page.gauge(
+    "holdfast_sweeper_lag_seconds",
+    "How late the oldest ending was that the last sweep found.",
+    counted.sweepLag * MS,
+  );
+}
