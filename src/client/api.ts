@@ -70,6 +70,11 @@ export interface Session extends AsyncDisposable {
   readonly id: string | null;
   /** Where it is now. */
   readonly phase: SessionPhase;
+  /**
+   * Resolves when its state was read from the storage: from then on `id`, `connections` and `kept` are what was stored.
+   * Never rejects. With a storage that answers at once, or none, they are there when `connect` returns.
+   */
+  readonly ready: Promise<void>;
   /** How it ended; null while it lives. */
   readonly ending: Ending | null;
   /** Own messages that the server has not acked, those that wait for room in the window included. */

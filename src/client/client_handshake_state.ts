@@ -47,6 +47,7 @@ export function dial(state: ClientState, { now }: Moment, effects: ClientEffect[
     challenge: "",
     auth: undefined,
     until: now + DIAL_TIMEOUT_MS,
+    stated: 0,
     refusal: null,
   };
   if (state.attached === null) {
@@ -68,6 +69,7 @@ export function sendStart(state: ClientState, effects: ClientEffect[]): void {
   if (settings.authenticated && dialling.auth === undefined) return;
   dialling.stage = "handshaking";
   const { received, secured: sent } = state.delivery;
+  dialling.stated = received;
   effects.push({
     kind: "transmit",
     conduit: dialling.conduit,
@@ -260,6 +262,7 @@ function established(
   };
   state.changes++;
   // The incoming direction is not begun again: what was taken stays taken, and what the server repeats of it is dropped.
+  delivery.peerKnows(state.delivery, dialling.stated);
   const replayed = delivery.reattach(state.delivery, message);
   effects.push(
     resumed

@@ -64,6 +64,8 @@ export interface Dialling {
   auth: string | undefined;
   /** When it is given up. */
   until: number;
+  /** What its `start` said was received. */
+  stated: number;
   /** A refusal of an unknown reason waits for the close code that says what to do. */
   refusal: Refused | null;
 }

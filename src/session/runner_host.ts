@@ -21,6 +21,8 @@ export interface RunnerHost {
   readonly parkAfter: number;
   readonly services: ReadonlyMap<string, Service>;
   readonly committer: { request(source: CommitSource): void };
+  /** Closes the conduit of a session that another node wrote; `offered` is the token its `established` carried. */
+  letGo(link: Link, session: string, offered: TokenHash | null): void;
   /** The session left this node's memory: parked, ended, or owned by another node. */
   forget(runner: SessionRunner, why: "parked" | "ended" | "moved"): void;
 }

@@ -18,9 +18,11 @@ import { Admission } from "./admission_runner.ts";
 import { DRAINING, UNAVAILABLE } from "./admission_state.ts";
 import { EndedMemory } from "./ended_memory.ts";
 import { Link, type LinkHost } from "./link.ts";
+import { reasonOfLoss } from "./lost_conduit.ts";
 import type { SessionState } from "./session_model.ts";
 import type { RunnerHost } from "./runner_host.ts";
 import { SessionRunner } from "./session_runner.ts";
+import type { TokenHash } from "./token_state.ts";
 
 /** What a registry is told at the start; durations in milliseconds. */
 export interface RegistryOptions {
@@ -161,6 +163,10 @@ export class SessionRegistry implements LinkHost, RunnerHost {
       this.log.error("admission-failed", { conduit: link.id, error: message });
       link.refuse(UNAVAILABLE);
     });
+  }
+
+  letGo(link: Link, session: string, offered: TokenHash | null): void {
+    link.closeWhenKnown(reasonOfLoss(this.options.store, session, offered), "unavailable");
   }
 
   forget(runner: SessionRunner, why: "parked" | "ended" | "moved"): void {

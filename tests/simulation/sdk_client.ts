@@ -189,7 +189,7 @@ export class SdkClient implements SimClient {
   #over(process: SimProcess, reason: string, detail: string): void {
     if (!process.alive || this.over !== null) return;
     const session = this.#live.id;
-    if (this.#closing) {
+    if (this.#closing && reason !== "taken-over") {
       this.over = reason;
       this.closed = true;
       process.lose();

@@ -40,7 +40,7 @@ export class StoreWitness {
   commits = 0;
   readonly #outbox = new Map<string, Uint8Array>();
   readonly #attempts = new Map<string, string>();
-  readonly #challenges = new Map<string, { readonly session: string; readonly at: number }>();
+  readonly #challenges = new Map<string, { readonly session: string; readonly createdAt: number }>();
   readonly #fail: (problem: string) => void;
 
   constructor(fail: (problem: string) => void) {
@@ -92,13 +92,13 @@ export class StoreWitness {
   }
 
   #created(id: string, core: CoreRecord, record: SessionRecord, version: string, now: number): void {
-    const { challenge } = decodeIdentity(core.identity);
+    const { challenge, createdAt } = decodeIdentity(core.identity);
     const other = this.#challenges.get(challenge);
     // Clocks differ by seconds, so what is at the edge of the memory is left alone.
-    if (other !== undefined && now < other.at + CHALLENGE_MEMORY_MS - 15_000) {
+    if (other !== undefined && now < other.createdAt + CHALLENGE_MEMORY_MS - 15_000) {
       return this.#fail(`one challenge created two sessions, ${other.session} and ${id}`);
     }
-    this.#challenges.set(challenge, { session: id, at: now });
+    this.#challenges.set(challenge, { session: id, createdAt });
     const seen: Seen = {
       id,
       challenge,

@@ -1,0 +1,179 @@
+/** The server's side of a WebSocket of npm `ws`, as a conduit: the one that strangers may connect to. */
+
+import type { Buffer } from "node:buffer";
+import type { Frame, Subprotocol } from "../protocol/codec.ts";
+import { SocketConduit, type SocketConduitContext } from "./socket_conduit.ts";
+import type { FrameHolder, UnfinishedFrames } from "./unfinished_frames.ts";
+
+/** What the conduits of one server share. */
+export interface WsConduitContext extends SocketConduitContext {
+  /** Bounds what all of them hold of frames that have not ended. */
+  readonly unfinished: UnfinishedFrames;
+}
+
+const CONDUIT = Symbol("conduit");
+
+/** What is used of the TCP socket under a WebSocket. */
+export interface Line {
+  on(event: "data", listener: (this: Line, chunk: Uint8Array) => void): unknown;
+  off(event: "data", listener: (this: Line, chunk: Uint8Array) => void): unknown;
+  [CONDUIT]?: WsConduit;
+}
+
+/** What is used of `ws`'s server-side `WebSocket`; its package has no types. */
+export interface WsSocket {
+  binaryType: string;
+  readonly readyState: number;
+  readonly bufferedAmount: number;
+  send(data: Uint8Array, options: { readonly binary: boolean }): void;
+  close(code: number, reason: string): void;
+  terminate(): void;
+  on(event: "message", listener: (this: WsSocket, data: ArrayBuffer | Buffer, isBinary: boolean) => void): unknown;
+  on(event: "ping" | "pong", listener: (this: WsSocket, data: Uint8Array) => void): unknown;
+  on(event: "close", listener: (this: WsSocket, code: number, reason: Buffer) => void): unknown;
+  on(event: "error", listener: (this: WsSocket, error: Error & { readonly code?: string }) => void): unknown;
+  [CONDUIT]?: WsConduit;
+}
+
+/** A WebSocket that was just accepted, with the line under it. */
+export interface AcceptedSocket {
+  readonly socket: WsSocket;
+  readonly line: Line;
+}
+
+const OPEN = 1;
+
+/** What `ws` calls a frame, or its fragments together, above `maxPayload`. */
+const TOO_BIG = new Set(["WS_ERR_UNSUPPORTED_MESSAGE_LENGTH", "WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH"]);
+
+const encoder = new TextEncoder();
+
+/**
+ * A conduit over an accepted socket of `ws`, whose `maxPayload` is the frame limit of the subprotocol.
+ *
+ * - A frame above the limit is refused by its first header that says so, before it is assembled.
+ * - What has come of frames that have not ended is bounded for all conduits together ({@link UnfinishedFrames}).
+ * - A peer that leaves a close unanswered loses its TCP connection.
+ *
+ * All listeners are shared functions that find their conduit by the socket.
+ */
+export class WsConduit extends SocketConduit<WsConduitContext> implements FrameHolder {
+  readonly #socket: WsSocket;
+  readonly #line: Line;
+  /** Bytes of the line that belong to no finished frame yet. */
+  #unfinished = 0;
+  /** Bytes of frames that ended within the present chunk; -1 if none did. */
+  #finished = -1;
+
+  /** The handler is accepted before this returns; none of the socket's events may have fired yet. */
+  constructor({ socket, line }: AcceptedSocket, subprotocol: Subprotocol, context: WsConduitContext) {
+    super(subprotocol, context);
+    this.#socket = socket;
+    this.#line = line;
+    socket[CONDUIT] = this;
+    line[CONDUIT] = this;
+    // With Node's own buffers a short frame would keep the whole chunk in which it came.
+    socket.binaryType = "arraybuffer";
+    socket.on("message", onMessage);
+    socket.on("ping", onControl);
+    socket.on("pong", onControl);
+    socket.on("error", onError);
+    socket.on("close", onClose);
+    // After `ws`'s own listener, so that the frames of a chunk are known when its rest is counted.
+    line.on("data", onChunk);
+    this.opened();
+  }
+
+  send(frame: Frame): void {
+    const socket = this.#socket;
+    if (!this.isOpen || socket.readyState !== OPEN) return;
+    // The library writes later what it is given now.
+    if (typeof frame === "string") socket.send(encoder.encode(frame), { binary: false });
+    else socket.send(frame.slice(), { binary: true });
+    this.sent(socket.bufferedAmount);
+  }
+
+  /** Gives up the frame that is coming in, and the line with it: a close would wait for the frame's end. */
+  abandon(): void {
+    this.context.log.warn("unfinished_frame_abandoned", { conduit: this.id, bytes: this.#unfinished });
+    this.awaitClose();
+    this.#socket.terminate();
+  }
+
+  /** A frame of the peer is complete. */
+  frame(frame: Frame, payloadBytes: number): void {
+    this.counted(payloadBytes);
+    this.deliver(frame);
+  }
+
+  /** Counts a frame that is complete, or a control frame. */
+  counted(payloadBytes: number): void {
+    // Two bytes and the mask, and a longer length where it is needed.
+    const header = payloadBytes < 126 ? 6 : payloadBytes < 65_536 ? 8 : 14;
+    this.#finished = Math.max(0, this.#finished) + header + payloadBytes;
+  }
+
+  /** A chunk of the line was read and taken apart. */
+  chunk(length: number): void {
+    const rest = this.#unfinished + length;
+    const begun = this.#finished >= 0;
+    // Fragments have more headers than were counted; but what a frame leaves over came after it, in this chunk.
+    const unfinished = begun ? Math.max(0, Math.min(length, rest - this.#finished)) : rest;
+    this.#finished = -1;
+    if (unfinished === 0 && this.#unfinished === 0) return;
+    this.#unfinished = unfinished;
+    this.context.unfinished.hold(this, unfinished, begun);
+  }
+
+  /** The library refused what came, or the line failed. It has sent its close frame and reads no further. */
+  broken(error: Error & { readonly code?: string }): void {
+    const { code = "unknown", message } = error;
+    if (TOO_BIG.has(code)) {
+      this.context.log.warn("frame_too_big", { conduit: this.id, limit: this.frameLimit });
+    } else {
+      this.context.log.debug("conduit_broken", { conduit: this.id, code, error: message });
+    }
+    this.#line.off("data", onChunk);
+    this.awaitClose();
+  }
+
+  /** The socket is gone. */
+  ended(code: number, reason: string): void {
+    this.context.unfinished.hold(this, 0, false);
+    this.finish(code, reason);
+  }
+
+  protected override waitingBytes(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  protected override startClose(code: number, reason: string): void {
+    this.#socket.close(code, reason);
+  }
+
+  protected override drop(): void {
+    this.#socket.terminate();
+  }
+}
+
+function onMessage(this: WsSocket, data: ArrayBuffer | Buffer, isBinary: boolean): void {
+  // With `arraybuffer` bytes are one, text is a buffer still.
+  const frame = isBinary ? new Uint8Array(data as ArrayBuffer) : (data as Buffer).toString();
+  this[CONDUIT]?.frame(frame, data.byteLength);
+}
+
+function onControl(this: WsSocket, data: Uint8Array): void {
+  this[CONDUIT]?.counted(data.byteLength);
+}
+
+function onError(this: WsSocket, error: Error & { readonly code?: string }): void {
+  this[CONDUIT]?.broken(error);
+}
+
+function onClose(this: WsSocket, code: number, reason: Buffer): void {
+  this[CONDUIT]?.ended(code, reason.toString());
+}
+
+function onChunk(this: Line, chunk: Uint8Array): void {
+  this[CONDUIT]?.chunk(chunk.byteLength);
+}
