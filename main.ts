@@ -1,7 +1,10 @@
 /** The composition root: settings, ports, routes, the listening line, the stop. */
 
 import { Tally } from "./src/conduit/tally.ts";
+import { unfinishedBytes, UnfinishedFrames } from "./src/conduit/unfinished_frames.ts";
 import { WebSocketConduit } from "./src/conduit/websocket_conduit.ts";
+import { WsAcceptor } from "./src/conduit/ws_acceptor.ts";
+import { WsConduit } from "./src/conduit/ws_conduit.ts";
 import { gracefulStop } from "./src/graceful_stop.ts";
 import { describeError, JsonLog } from "./src/observe/json_log.ts";
 import { echo } from "./src/service/echo.ts";
@@ -13,7 +16,9 @@ import { openKvSessionStore } from "./src/storage/kv_session_store.ts";
 import { systemClock } from "./src/system/clock.ts";
 import { publicId, systemRandom } from "./src/system/random.ts";
 import { app } from "./routes/app.ts";
+import { HardenedServer } from "./routes/hardened_server.ts";
 import { pages } from "./routes/pages.ts";
+import { type Listener, listenNatively } from "./routes/serving.ts";
 
 /** What `sysexits.h` calls a wrong configuration. */
 const EXIT_CONFIG = 78;
@@ -72,18 +77,42 @@ const conduits = {
   bufferedBytes: 4 * Math.max(settings.limits.frameBytes, settings.limits.windowBytes),
   accept: registry.accept.bind(registry),
 };
-const routes = app({
-  connect: {
-    upgrade: (request, options) => Deno.upgradeWebSocket(request, options),
-    origin: { loopback: isLoopback(settings.host), allowed: settings.allowedOrigins },
-    onSocket: (socket, subprotocol) => void new WebSocketConduit(socket, subprotocol, conduits),
-  },
-  health: { store, clock, log, draining: () => registry.draining },
-  pages: pages(),
-  log,
-});
+const origin = { loopback: isLoopback(settings.host), allowed: settings.allowedOrigins };
+const shared = { health: { store, clock, log, draining: () => registry.draining }, pages: pages(), log };
 
-let server: Deno.HttpServer | undefined;
+function listen(): Promise<Listener> {
+  const at = { hostname: settings.host, port: settings.port };
+  if (settings.transport === "native") {
+    const routes = app({
+      connect: {
+        upgrade: (request, { idleTimeout }) => Deno.upgradeWebSocket(request, { idleTimeout }),
+        origin,
+        onSocket: (socket, subprotocol) => void new WebSocketConduit(socket, subprotocol, conduits),
+      },
+      ...shared,
+    });
+    return listenNatively(routes, at);
+  }
+  const acceptor = new WsAcceptor(conduits.frameBytes);
+  const context = { ...conduits, unfinished: new UnfinishedFrames(unfinishedBytes(conduits.frameBytes)) };
+  const hardened = new HardenedServer({
+    accept: acceptor.accept.bind(acceptor),
+    headMs: settings.handshakeTimeout,
+    clock,
+    log,
+  });
+  const routes = app({
+    connect: {
+      upgrade: hardened.upgrade,
+      origin,
+      onSocket: (accepted, subprotocol) => void new WsConduit(accepted, subprotocol, context),
+    },
+    ...shared,
+  });
+  return hardened.listen(routes, at);
+}
+
+let listener: Listener | undefined = undefined;
 let stopping = false;
 const stop = async (signal: "SIGINT" | "SIGTERM") => {
   if (stopping) Deno.exit(signal === "SIGINT" ? 130 : 143);
@@ -95,7 +124,7 @@ const stop = async (signal: "SIGINT" | "SIGTERM") => {
       { name: "drain", run: () => registry.drain(), within: 2_400 },
       // The server's own shutdown would overwrite the close codes that are still under way.
       { name: "conduits", run: () => conduits.open.whenNone(), within: 700 },
-      { name: "server", run: () => server?.shutdown(), within: 300 },
+      { name: "server", run: () => listener?.shutdown(), within: 300 },
       { name: "sweeper", run: () => sweeper.stop(), within: 200 },
       { name: "directory", run: () => directory.stop(), within: 200 },
       { name: "store", run: () => store.close(), within: 100 },
@@ -111,24 +140,20 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 
 directory.start();
 sweeper.start();
-server = serve();
-
-function serve(): Deno.HttpServer {
-  const { host: hostname, port } = settings;
-  const onListen = (address: Deno.NetAddr) => {
-    log.info("started", { node, boot, limits: describeLimits(settings.limits) });
-    const host = address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
-    console.log(`holdfast listening on http://${host}:${address.port}`);
-  };
-  try {
-    return Deno.serve({ port, hostname, onListen }, (request) => routes.fetch(request));
-  } catch (error) {
-    console.error(
-      `PORT=${port}, HOLDFAST_HOST=${hostname}: cannot listen: ${
-        error instanceof Error ? error.message : error
-      }`,
-    );
-    store.close();
-    Deno.exit(1);
-  }
-}
+listener = await listen().catch((error) => {
+  console.error(
+    `PORT=${settings.port}, HOLDFAST_HOST=${settings.host}: cannot listen: ${
+      error instanceof Error ? error.message : error
+    }`,
+  );
+  store.close();
+  Deno.exit(1);
+});
+log.info("started", {
+  node,
+  boot,
+  transport: settings.transport,
+  limits: describeLimits(settings.limits),
+});
+const { hostname, port } = listener;
+console.log(`holdfast listening on http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`);

@@ -9,8 +9,8 @@ import { health, type HealthOptions } from "./health.ts";
 import { problem } from "./problem.ts";
 
 /** What the routes need; each part is named by the route that uses it. */
-export interface AppOptions {
-  readonly connect: ConnectOptions;
+export interface AppOptions<Socket> {
+  readonly connect: ConnectOptions<Socket>;
   readonly health: HealthOptions;
   /** The pages for people. */
   readonly pages: Hono;
@@ -18,7 +18,7 @@ export interface AppOptions {
 }
 
 /** The server's routes. Unknown paths and failures are problem+json too. */
-export function app({ connect: connecting, health: probing, pages, log }: AppOptions): Hono {
+export function app<Socket>({ connect: connecting, health: probing, pages, log }: AppOptions<Socket>): Hono {
   const root = new Hono();
   root.route("/", connect(connecting));
   root.use(

@@ -6,18 +6,34 @@ import { chooseSubprotocol } from "../src/protocol/codecs.ts";
 import { type OriginPolicy, refuseOrigin } from "./origin.ts";
 import { problem } from "./problem.ts";
 
-/** The platform's upgrade, so that routes are tested without a port. */
-export type Upgrade = (
+/** What was decided before a socket is upgraded. */
+export interface UpgradeOptions {
+  /** Milliseconds; 0: none. */
+  readonly idleTimeout: number;
+  /** What the frames will be. */
+  readonly subprotocol: Subprotocol;
+  /** The answer names the subprotocol; the client offered some. */
+  readonly named: boolean;
+}
+
+/**
+ * A transport's upgrade, so that routes are tested without a port.
+ *
+ * @returns The socket, and the answer that this route gives with `Sec-WebSocket-Protocol` set; a transport that has answered
+ *   by itself ignores it.
+ * @throws TypeError if the request lacks what the handshake needs.
+ */
+export type Upgrade<Socket> = (
   request: Request,
-  options: { readonly idleTimeout: number },
-) => { readonly socket: WebSocket; readonly response: Response };
+  options: UpgradeOptions,
+) => { readonly socket: Socket; readonly response: Response };
 
 /** What the route needs. */
-export interface ConnectOptions {
-  readonly upgrade: Upgrade;
+export interface ConnectOptions<Socket> {
+  readonly upgrade: Upgrade<Socket>;
   readonly origin: OriginPolicy;
   /** Takes over a socket that was just upgraded. */
-  readonly onSocket: (socket: WebSocket, subprotocol: Subprotocol) => void;
+  readonly onSocket: (socket: Socket, subprotocol: Subprotocol) => void;
 }
 
 /**
@@ -31,7 +47,7 @@ const PLATFORM_IDLE_TIMEOUT = 0;
  *
  * It must be mounted before any middleware that touches responses: the platform recognises its 101 by identity.
  */
-export function connect(options: ConnectOptions): Hono {
+export function connect<Socket>(options: ConnectOptions<Socket>): Hono {
   return new Hono()
     .get("/v1/connect", (context) => answer(context.req.raw, options))
     .all("/v1/connect", () =>
@@ -44,7 +60,7 @@ export function connect(options: ConnectOptions): Hono {
       }));
 }
 
-function answer(request: Request, options: ConnectOptions): Response {
+function answer<Socket>(request: Request, options: ConnectOptions<Socket>): Response {
   const { headers } = request;
   if (!isWebSocketUpgrade(headers.get("upgrade"))) {
     return problem({
@@ -79,7 +95,11 @@ function answer(request: Request, options: ConnectOptions): Response {
   }
   let upgraded;
   try {
-    upgraded = options.upgrade(request, { idleTimeout: PLATFORM_IDLE_TIMEOUT });
+    upgraded = options.upgrade(request, {
+      idleTimeout: PLATFORM_IDLE_TIMEOUT,
+      subprotocol,
+      named: offered !== null,
+    });
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     return problem({

@@ -46,6 +46,12 @@ const TABLE = {
     "no",
     "`yes` allows an address beyond loopback, although this version authenticates nobody.",
   ),
+  HOLDFAST_TRANSPORT: setting(
+    choice("native", "hardened"),
+    undefined,
+    "Who takes connections: the runtime, or a server that bounds what strangers send (`docs/decisions/004-transports.md`). " +
+      "By default `hardened` beyond loopback, else and on Deno Deploy `native`.",
+  ),
   HOLDFAST_KV: setting(
     storePath,
     "./data/holdfast.sqlite3",
@@ -93,11 +99,15 @@ type SettingName = keyof typeof TABLE;
 /** All settings, for help texts and for the check that none is left undocumented. */
 export const SETTINGS: { readonly [name: string]: SettingDescription } = TABLE;
 
+/** Who takes connections. */
+export type Transport = "native" | "hardened";
+
 /** What the server runs with. Times are milliseconds. */
 export interface Settings {
   /** 0: any free port. */
   readonly port: number;
   readonly host: string;
+  readonly transport: Transport;
   /** What `Deno.openKv` is given; `undefined`: the database bound by Deno Deploy. */
   readonly kv: string | undefined;
   readonly resumeWindow: number;
@@ -155,9 +165,16 @@ function settingsFrom(env: Readonly<Record<string, string>>): Settings {
   const region = env["HOLDFAST_REGION"] === undefined
     ? env["FLY_REGION"] || undefined
     : value(env, "HOLDFAST_REGION");
+  // The hardened transport needs node:http's own sockets, which Deno Deploy does not promise; strangers do not reach loopback.
+  const transport = env["HOLDFAST_TRANSPORT"] !== undefined
+    ? value(env, "HOLDFAST_TRANSPORT")
+    : onDeploy || isLoopback(host)
+    ? "native"
+    : "hardened";
   return {
     port: value(env, "PORT"),
     host,
+    transport,
     kv: onDeploy && env["HOLDFAST_KV"] === undefined ? undefined : value(env, "HOLDFAST_KV"),
     resumeWindow: value(env, "HOLDFAST_RESUME_WINDOW"),
     parkAfter: value(env, "HOLDFAST_PARK_AFTER"),

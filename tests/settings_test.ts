@@ -18,6 +18,7 @@ Deno.test("without an environment every setting has its default", () => {
   assert.deepEqual(settings(), {
     port: 8080,
     host: "127.0.0.1",
+    transport: "native",
     kv: "./data/holdfast.sqlite3",
     resumeWindow: 3_600_000,
     parkAfter: 10_000,
@@ -43,6 +44,7 @@ Deno.test("every setting can be set", () => {
   const set = settings({
     PORT: "0",
     HOLDFAST_HOST: "[::1]",
+    HOLDFAST_TRANSPORT: "hardened",
     HOLDFAST_KV: ":memory:",
     HOLDFAST_RESUME_WINDOW: "250ms",
     HOLDFAST_PARK_AFTER: "5m",
@@ -61,6 +63,7 @@ Deno.test("every setting can be set", () => {
   assert.deepEqual({ ...set, limits: undefined }, {
     port: 0,
     host: "::1",
+    transport: "hardened",
     kv: ":memory:",
     resumeWindow: 250,
     parkAfter: 300_000,
@@ -83,6 +86,7 @@ const WRONG: Record<string, readonly string[]> = {
   PORT: ["", "-1", "65536", "80.5", "0x50", "1e3", "http", " 80"],
   HOLDFAST_HOST: ["", "a b", "http://x", "x/y"],
   HOLDFAST_PUBLIC: ["true", "YES", ""],
+  HOLDFAST_TRANSPORT: ["", "deno", "Hardened"],
   HOLDFAST_KV: ["", "redis://localhost", "https://user:secret@kv.example", "http://"],
   HOLDFAST_RESUME_WINDOW: ["", "0s", "-1s", "10", "1.5h", "10 s", "1d", "721h", "s", "off", "999999999999h"],
   HOLDFAST_PARK_AFTER: ["0ms", "25h"],
@@ -151,6 +155,14 @@ Deno.test("an address beyond loopback is refused unless HOLDFAST_PUBLIC=yes is s
     assert.match(message, /HOLDFAST_PUBLIC=yes/);
     assert.equal(settings({ HOLDFAST_HOST: host, HOLDFAST_PUBLIC: "yes" }).host, host);
   }
+});
+
+Deno.test("beyond loopback the hardened transport is the default, on loopback and on Deno Deploy the native one", () => {
+  const open = { HOLDFAST_HOST: "0.0.0.0", HOLDFAST_PUBLIC: "yes" };
+  assert.equal(settings(open).transport, "hardened");
+  assert.equal(settings({ ...open, HOLDFAST_TRANSPORT: "native" }).transport, "native");
+  assert.equal(settings({ ...open, HOLDFAST_HOST: "127.0.0.1" }).transport, "native");
+  assert.equal(settings({ HOLDFAST_PUBLIC: "yes", DENO_DEPLOYMENT_ID: "abc" }).transport, "native");
 });
 
 Deno.test("loopback is what only this machine reaches", () => {

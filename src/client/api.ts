@@ -40,7 +40,10 @@ export interface SessionEvents {
   readonly "ended": Ending;
   /** The server wants other credentials. With `auth` it is asked again; without, `ended` follows. */
   readonly "credentials": Ending;
-  /** Something failed that the session survives: the storage, `auth`, a listener. */
+  /**
+   * Something failed that the session survives: the storage, `auth`, a listener. While the storage fails nothing is acked
+   * and nothing new is sent; it is tried again until it works. Where nobody listens the platform reports the error as uncaught.
+   */
   readonly "error": { readonly error: Error };
 }
 

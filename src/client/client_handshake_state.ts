@@ -178,6 +178,8 @@ function refused(state: ClientState, message: Refused, moment: Moment, effects: 
   state.dialling = null;
   const code = closeCode(reason);
   effects.push({ kind: "close_conduit", conduit: dialling.conduit, code: NORMAL_CLOSURE, reason: "" });
+  // The store did not answer the server in time: what this `start` asked for may yet take effect (`resume.takeover`).
+  if (reason === "unavailable") state.rival = true;
   const instruction = duringHandshake(instructionFor(reason));
   obey(state, instruction, { code, reason, detail }, retryAfter ?? null, moment, effects);
 }

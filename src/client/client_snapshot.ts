@@ -94,6 +94,8 @@ export function restore(settings: ClientSettings, stored: string): ClientState {
   state.mux.highestOwn = count(root.highestOwn, "highestOwn");
   state.mux.highestPeer = count(root.highestPeer, "highestPeer");
   for (const item of list(root.connections, "connections")) readConnection(state, record(item, "connection"));
+  // A `start` of the page that was here before may be unanswered.
+  state.rival = true;
   state.storedChanges = state.changes;
   return state;
 }

@@ -1,5 +1,18 @@
 /** A bound on what all conduits of a server together hold of frames that have begun and not ended. */
 
+import { jsonFrameBytes } from "../protocol/limits.ts";
+
+const MIB = 1024 * 1024;
+
+/**
+ * The limit for a server: 16 MiB, or the largest frame where that is more.
+ *
+ * @param frameBytes `limits.frameBytes`.
+ */
+export function unfinishedBytes(frameBytes: number): number {
+  return Math.max(16 * MIB, jsonFrameBytes(frameBytes) + MIB);
+}
+
 /** Who holds the beginning of a frame. */
 export interface FrameHolder {
   /** Lets go of what it holds, and reports `hold(this, 0)` sooner or later; must not call back before it returns. */

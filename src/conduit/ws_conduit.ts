@@ -2,6 +2,7 @@
 
 import type { Buffer } from "node:buffer";
 import type { Frame, Subprotocol } from "../protocol/codec.ts";
+import { FrameMeter } from "./frame_meter.ts";
 import { SocketConduit, type SocketConduitContext } from "./socket_conduit.ts";
 import type { FrameHolder, UnfinishedFrames } from "./unfinished_frames.ts";
 
@@ -28,8 +29,10 @@ export interface WsSocket {
   send(data: Uint8Array, options: { readonly binary: boolean }): void;
   close(code: number, reason: string): void;
   terminate(): void;
-  on(event: "message", listener: (this: WsSocket, data: ArrayBuffer | Buffer, isBinary: boolean) => void): unknown;
-  on(event: "ping" | "pong", listener: (this: WsSocket, data: Uint8Array) => void): unknown;
+  on(
+    event: "message",
+    listener: (this: WsSocket, data: ArrayBuffer | Buffer, isBinary: boolean) => void,
+  ): unknown;
   on(event: "close", listener: (this: WsSocket, code: number, reason: Buffer) => void): unknown;
   on(event: "error", listener: (this: WsSocket, error: Error & { readonly code?: string }) => void): unknown;
   [CONDUIT]?: WsConduit;
@@ -60,10 +63,7 @@ const encoder = new TextEncoder();
 export class WsConduit extends SocketConduit<WsConduitContext> implements FrameHolder {
   readonly #socket: WsSocket;
   readonly #line: Line;
-  /** Bytes of the line that belong to no finished frame yet. */
-  #unfinished = 0;
-  /** Bytes of frames that ended within the present chunk; -1 if none did. */
-  #finished = -1;
+  readonly #meter = new FrameMeter();
 
   /** The handler is accepted before this returns; none of the socket's events may have fired yet. */
   constructor({ socket, line }: AcceptedSocket, subprotocol: Subprotocol, context: WsConduitContext) {
@@ -75,11 +75,8 @@ export class WsConduit extends SocketConduit<WsConduitContext> implements FrameH
     // With Node's own buffers a short frame would keep the whole chunk in which it came.
     socket.binaryType = "arraybuffer";
     socket.on("message", onMessage);
-    socket.on("ping", onControl);
-    socket.on("pong", onControl);
     socket.on("error", onError);
     socket.on("close", onClose);
-    // After `ws`'s own listener, so that the frames of a chunk are known when its rest is counted.
     line.on("data", onChunk);
     this.opened();
   }
@@ -95,34 +92,29 @@ export class WsConduit extends SocketConduit<WsConduitContext> implements FrameH
 
   /** Gives up the frame that is coming in, and the line with it: a close would wait for the frame's end. */
   abandon(): void {
-    this.context.log.warn("unfinished_frame_abandoned", { conduit: this.id, bytes: this.#unfinished });
+    this.context.log.warn("unfinished_frame_abandoned", { conduit: this.id, bytes: this.#meter.unfinished });
+    this.#line.off("data", onChunk);
     this.awaitClose();
     this.#socket.terminate();
   }
 
   /** A frame of the peer is complete. */
-  frame(frame: Frame, payloadBytes: number): void {
-    this.counted(payloadBytes);
+  frame(frame: Frame): void {
     this.deliver(frame);
   }
 
-  /** Counts a frame that is complete, or a control frame. */
-  counted(payloadBytes: number): void {
-    // Two bytes and the mask, and a longer length where it is needed.
-    const header = payloadBytes < 126 ? 6 : payloadBytes < 65_536 ? 8 : 14;
-    this.#finished = Math.max(0, this.#finished) + header + payloadBytes;
-  }
-
   /** A chunk of the line was read and taken apart. */
-  chunk(length: number): void {
-    const rest = this.#unfinished + length;
-    const begun = this.#finished >= 0;
-    // Fragments have more headers than were counted; but what a frame leaves over came after it, in this chunk.
-    const unfinished = begun ? Math.max(0, Math.min(length, rest - this.#finished)) : rest;
-    this.#finished = -1;
-    if (unfinished === 0 && this.#unfinished === 0) return;
-    this.#unfinished = unfinished;
-    this.context.unfinished.hold(this, unfinished, begun);
+  chunk(chunk: Uint8Array): void {
+    const { unfinished } = this.context;
+    if (this.isOpen && this.#socket.readyState !== OPEN) {
+      // The peer has closed; what it still sends is not kept.
+      this.#line.off("data", onChunk);
+      unfinished.hold(this, 0, false);
+      return;
+    }
+    const before = this.#meter.unfinished;
+    const ended = this.#meter.read(chunk);
+    if (before > 0 || this.#meter.unfinished > 0) unfinished.hold(this, this.#meter.unfinished, ended);
   }
 
   /** The library refused what came, or the line failed. It has sent its close frame and reads no further. */
@@ -159,11 +151,7 @@ export class WsConduit extends SocketConduit<WsConduitContext> implements FrameH
 function onMessage(this: WsSocket, data: ArrayBuffer | Buffer, isBinary: boolean): void {
   // With `arraybuffer` bytes are one, text is a buffer still.
   const frame = isBinary ? new Uint8Array(data as ArrayBuffer) : (data as Buffer).toString();
-  this[CONDUIT]?.frame(frame, data.byteLength);
-}
-
-function onControl(this: WsSocket, data: Uint8Array): void {
-  this[CONDUIT]?.counted(data.byteLength);
+  this[CONDUIT]?.frame(frame);
 }
 
 function onError(this: WsSocket, error: Error & { readonly code?: string }): void {
@@ -175,5 +163,5 @@ function onClose(this: WsSocket, code: number, reason: Buffer): void {
 }
 
 function onChunk(this: Line, chunk: Uint8Array): void {
-  this[CONDUIT]?.chunk(chunk.byteLength);
+  this[CONDUIT]?.chunk(chunk);
 }

@@ -12,7 +12,7 @@ import { loadSession } from "../storage/session_load.ts";
 import { encodeTombstone, type Tombstone } from "../storage/session_record.ts";
 import type { Range, SessionStore, StoredEntry, StoreKey, Version } from "../storage/session_store.ts";
 import type { Clock } from "../system/clock.ts";
-import { decodeNode, type NodeDirectory } from "./node_directory.ts";
+import { decodeNode, NODE_LIFETIME_MS, type NodeDirectory } from "./node_directory.ts";
 import type { SessionRegistry } from "./session_registry.ts";
 import type { SessionRunner } from "./session_runner.ts";
 import { endingDue } from "./session_state.ts";
@@ -39,6 +39,8 @@ export class Sweeper {
   #sweeping: Promise<void> | null = null;
   #stopped = false;
   #lostNodesAt = 0;
+  /** Processes that have sessions and no row, and until when they are waited for. */
+  readonly #rowless = new Map<string, number>();
 
   constructor(registry: SessionRegistry, directory: NodeDirectory) {
     this.#registry = registry;
@@ -156,15 +158,25 @@ export class Sweeper {
       range = { ...keys.allAttached, start: ["attached", boot, LAST] };
       if (boot === this.#registry.boot) continue;
       const [row] = await this.#store.get([keys.nodeKey(boot)]);
-      const expiresAt = row === null || row === undefined ? now : decodeNode(row.value).expiresAt;
+      const expiresAt = row === null || row === undefined
+        ? this.#rowlessUntil(boot, now)
+        : decodeNode(row.value).expiresAt;
       if (expiresAt <= now) await this.#releaseSessionsOf(boot, expiresAt);
     }
+    for (const [boot, until] of this.#rowless) if (until <= now) this.#rowless.delete(boot);
     for (const row of await this.#store.list(keys.allNodes, { limit: BATCH })) {
       const boot = row.key[1] as string;
       if (decodeNode(row.value).expiresAt > now || boot === this.#registry.boot) continue;
       const left = await this.#store.list(keys.attachedTo(boot), { limit: 1 });
       if (left.length === 0) await this.#delete([row.key], row.key, row.version);
     }
+  }
+
+  /** A process without a row may only just have begun: it has a lifetime to write one before it counts as lost. */
+  #rowlessUntil(boot: string, now: number): number {
+    const until = this.#rowless.get(boot) ?? now + NODE_LIFETIME_MS;
+    this.#rowless.set(boot, until);
+    return until;
   }
 
   /** Detaches, as of `since`, every session that a lost node still seems to have. */

@@ -54,6 +54,26 @@ Deno.test("nothing is sent or acked before the write that holds it", async () =>
   assert.equal(sent, true);
 });
 
+// @rule delivery.dedupe
+Deno.test("what was taken and not yet stored when the conduit broke is not taken twice", async () => {
+  const storage = new TestStorage(true);
+  const { server, clock, connection, line } = await attachedClient({ storage });
+  storage.held = true;
+  await line.message(1, "a", "b");
+  await line.end();
+  await clock.advanceToNext();
+  server.line.open();
+  await settle();
+  assert.equal(server.line.start.resume?.received, 1);
+  await server.line.establish({ sent: 3 });
+  server.line.replayFrom(2);
+  await server.line.message(1, "a", "b", "c");
+  storage.held = false;
+  await storage.release();
+  assert.deepEqual([await next(connection), await next(connection), await next(connection)], ["a", "b", "c"]);
+  assert.equal(server.line.acked, 4);
+});
+
 Deno.test("writes are not piled up: one is under way, and the next holds all that came meanwhile", async () => {
   const storage = new TestStorage(true);
   const { connection } = await attachedClient({ storage });

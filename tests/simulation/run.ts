@@ -61,13 +61,13 @@ async function untilGone(cluster: Cluster): Promise<void> {
   for (const client of closing) client.close();
   for (const client of clients) if (!closing.includes(client)) client.vanish();
   const sessions = closing.map((client) => [client, client.session] as const);
-  for (let waited = 0; waited < CLOSE_MS && closing.some(({ closed }) => !closed) && !stop(); waited += 1_000) {
+  for (let waited = 0; waited < CLOSE_MS && closing.some(({ over }) => over === null) && !stop(); waited += 1_000) {
     await timeline.run(1_000, stop);
   }
   for (const [client, session] of sessions) {
-    if (!client.closed) cluster.fail(`its end was never confirmed: ${client.describe()}`);
+    if (client.over === null) cluster.fail(`its end was never confirmed: ${client.describe()}`);
     const record = cluster.storeWitness.sessions.get(session ?? "")?.record;
-    if (record?.kind === "session") cluster.fail(`${client.spec.name} was told that ${session} is closed; it is not`);
+    if (client.closed && record?.kind === "session") cluster.fail(`${client.spec.name} was told that ${session} is closed; it is not`);
   }
   for (const client of clients) client.vanish();
   await timeline.run(SETTLE_MS, stop);

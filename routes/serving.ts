@@ -1,0 +1,32 @@
+/** How routes get an address, and the platform's own way to give them one. */
+
+/** What is served. */
+export interface Routes {
+  fetch(request: Request): Response | Promise<Response>;
+}
+
+/** Where to listen. */
+export interface ListenOptions {
+  readonly hostname: string;
+  /** 0: any free port. */
+  readonly port: number;
+}
+
+/** An address that is listened on. */
+export interface Listener {
+  readonly hostname: string;
+  readonly port: number;
+  /** Takes no more connections and ends those that are left. */
+  shutdown(): Promise<void>;
+}
+
+/** Serves routes by `Deno.serve`. @throws Error if the address cannot be had. */
+export async function listenNatively(routes: Routes, { hostname, port }: ListenOptions): Promise<Listener> {
+  const listening = Promise.withResolvers<Deno.NetAddr>();
+  const server = Deno.serve(
+    { hostname, port, onListen: listening.resolve },
+    (request) => routes.fetch(request),
+  );
+  const address = await listening.promise;
+  return { hostname: address.hostname, port: address.port, shutdown: () => server.shutdown() };
+}
