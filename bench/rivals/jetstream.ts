@@ -32,6 +32,7 @@ interface Connection {
   jetstream(): JetStream;
   jetstreamManager(): Promise<JetStreamManager>;
   closed(): Promise<unknown>;
+  isClosed(): boolean;
   close(): Promise<void>;
 }
 
@@ -149,7 +150,7 @@ export class JetStreamConversation extends Conversation {
       () => void this.#unacked.delete(id),
       (error) => {
         // A break is told elsewhere, and what it left unacked is published again.
-        if (this.#connection === connection && connection !== undefined) this.fail(`publish: ${error.message}`);
+        if (connection?.isClosed() === false) this.fail(`publish: ${error.message}`);
       },
     );
   }

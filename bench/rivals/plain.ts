@@ -9,8 +9,10 @@ export class Plain extends Conversation {
   override open(): Promise<void> {
     return new Promise((resolve, reject) => {
       const socket = new WebSocket(this.place.url.replace(/^http/, "ws"));
-      this.#socket = socket;
-      socket.onopen = () => resolve();
+      socket.onopen = () => {
+        this.#socket = socket;
+        resolve();
+      };
       socket.onmessage = ({ data }) => {
         if (this.#socket === socket) this.took(data);
       };

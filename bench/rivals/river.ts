@@ -17,6 +17,10 @@ interface Transport {
   destroy(): void;
 }
 
+interface Socket {
+  addEventListener(event: "error", listener: () => void): void;
+}
+
 interface Input {
   push(message: { text: string }): void;
 }
@@ -43,6 +47,7 @@ export class River extends Conversation {
   #away = false;
   #lost = false;
   #connected: () => void = () => {};
+  #refused: () => void = () => {};
 
   override async open(): Promise<void> {
     const { createClient } = await load<Router>("@replit/river");
@@ -50,9 +55,14 @@ export class River extends Conversation {
     const { WebSocketClientTransport } = await load<
       { WebSocketClientTransport: new (dial: unknown, id: string, options: unknown) => Transport }
     >("@replit/river/transport/ws/client");
-    const { WebSocket } = await load<{ WebSocket: new (url: string) => unknown }>("ws");
+    const { WebSocket } = await load<{ WebSocket: new (url: string) => Socket }>("ws");
+    const dial = () => {
+      const socket = new WebSocket(this.place.url);
+      socket.addEventListener("error", () => this.#refused());
+      return Promise.resolve(socket);
+    };
     const transport = new WebSocketClientTransport(
-      () => Promise.resolve(new WebSocket(this.place.url)),
+      dial,
       `client-${this.number}-${performance.timeOrigin}`,
       { ...RIVER_OPTIONS, codec: BinaryCodec, baseIntervalMs: 0, maxJitterMs: 0, attemptBudgetCapacity: 1000 },
     );
@@ -109,10 +119,11 @@ export class River extends Conversation {
         this.#away = false;
         resolve();
       };
-      const transport = this.#transport;
-      transport?.connect(SERVER).then(() => {
-        if (transport.connections.has(SERVER)) this.#connected();
-      }, reject);
+      this.#refused = () => {
+        clearTimeout(late);
+        reject(new Error("the server cannot be reached"));
+      };
+      this.#transport?.connect(SERVER).catch(this.#refused);
     });
   }
 

@@ -25,6 +25,11 @@ export class Fate {
   #next = 0;
   readonly #missing = new Set<number>();
 
+  /** The highest index that came; −1 before the first. */
+  get highest(): number {
+    return this.#next - 1;
+  }
+
   /** Message `index` came. */
   took(index: number): void {
     if (index >= this.#next) {

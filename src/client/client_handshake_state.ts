@@ -77,7 +77,9 @@ export function sendStart(state: ClientState, effects: ClientEffect[]): void {
       kind: "start",
       version: PROTOCOL_VERSION,
       challenge: dialling.challenge,
-      ...(identity === null ? {} : { resume: { ...identity, received, sent } }),
+      ...(identity === null
+        ? {}
+        : { resume: { session: identity.session, token: identity.token, received, sent } }),
       ...(dialling.auth === undefined ? {} : { auth: dialling.auth }),
       ...(settings.metadata === undefined ? {} : { metadata: settings.metadata }),
       settings: settings.requested,
@@ -216,12 +218,24 @@ function obey(
       if (!state.settings.authenticated) return endSession(state, { reason, detail }, stop, effects);
       return planDial(state, told, retryAfter, moment, effects);
     case "over":
+      if (reason === "unknown-session" && state.closing === null && fallBack(state)) {
+        return planDial(state, told, retryAfter, moment, effects);
+      }
       return failOver(state, { reason, detail }, code, effects);
     case "stop":
       return endSession(state, { reason, detail }, stop, effects);
     default:
       instruction satisfies never;
   }
+}
+
+/** The newest token is not known: goes back to the one in use before it, if that may still be good. */
+function fallBack(state: ClientState): boolean {
+  const { identity } = state;
+  if (identity === null || identity.inUse === null) return false;
+  state.identity = { session: identity.session, token: identity.inUse, inUse: null };
+  state.changes++;
+  return true;
 }
 
 function established(
@@ -249,7 +263,7 @@ function established(
   }
   const { session, token, resumed, node } = message;
   if (state.agreed === null) agree(state, message);
-  state.identity = { session, token };
+  state.identity = { session, token, inUse: identity?.token ?? null };
   state.dialling = null;
   state.dialAt = null;
   state.refusedCredentials = null;

@@ -31,7 +31,7 @@ Deno.test("a new token is stored before the message that proves it", async () =>
   await server.line.say({ kind: "ping", nonce: 1 });
   assert.deepEqual(server.line.messages.slice(1), []);
   await storage.release();
-  assert.deepEqual(storage.stored?.identity, { session: "session-1", token: "token-1" });
+  assert.deepEqual(storage.stored?.identity, { session: "session-1", token: "token-1", inUse: null });
   assert.deepEqual(server.line.messages.slice(1).map(({ kind }) => kind), ["ack", "pong"]);
 });
 

@@ -256,3 +256,24 @@ Deno.test("one choke point: whatever produced a message, it is numbered with all
     "8 end",
   ]);
 });
+
+// @rule connection.open
+Deno.test("what a service sends while it opens a connection follows the accept; of a rejected one nothing is sent", async () => {
+  const greeter: Service = {
+    name: "greeter",
+    onOpen: (connection, metadata) => {
+      connection.send(encodeBody("welcome"));
+      return metadata.from === "test" ? undefined : { reason: "stranger", detail: "" };
+    },
+    onMessage: () => {},
+  };
+  const { client } = await connected({ services: [greeter] });
+  client.say(open(1, 1, "greeter").payload);
+  client.say({ kind: "open", connection: 3, service: "greeter" });
+  await settle();
+  assert.deepEqual(answers(client).map(({ kind, connection }) => [kind, connection]), [
+    ["accept", 1],
+    ["message", 1],
+    ["reject", 3],
+  ]);
+});

@@ -16,6 +16,8 @@ export interface RunResult {
 }
 
 const CATCH_UP_MS = 240_000;
+/** A drain that was under way ends in this time. */
+const DRAIN_MS = 5_000;
 const CLOSE_MS = 60_000;
 const SETTLE_MS = 60_000;
 
@@ -45,7 +47,7 @@ async function untilQuiet(cluster: Cluster): Promise<void> {
   for (const client of clients) client.rest();
   const stop = () => cluster.failure !== null;
   const behind = () => clients.filter((client) => client.over === null && !client.caughtUp && !client.shared);
-  for (let waited = 0; waited < CATCH_UP_MS && behind().length > 0 && !stop(); waited += 1_000) {
+  for (let waited = 0; waited < CATCH_UP_MS && (waited < DRAIN_MS || behind().length > 0) && !stop(); waited += 1_000) {
     await timeline.run(1_000, stop);
     // One that drained while it was healed is back by itself.
     for (const node of cluster.nodes) node.restart();
