@@ -16,4 +16,5 @@ fi
 
 mkdir -p .build/rivals
 cp bench/rivals/package.json bench/rivals/package-lock.json .build/rivals/
-npm ci --prefix .build/rivals --no-audit --no-fund --ignore-scripts
+# Not `npm ci`: it refuses a lock from which a registry left out other platforms' optional packages.
+npm install --prefix .build/rivals --no-save --omit=optional --no-audit --no-fund --ignore-scripts

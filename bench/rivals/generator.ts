@@ -76,10 +76,14 @@ async function pace(
   const to = moment();
   measuring = false;
   sending = false;
-  if (!await settle(crowd.members, LOST_AFTER_MS)) throw new Error("messages were lost although nothing broke");
+  if (!await settle(crowd.members, LOST_AFTER_MS)) {
+    throw new Error("messages were lost although nothing broke");
+  }
   await pause(STRAY_MS);
   const { doubled, late } = crowd.faults();
-  if (doubled + late > 0) throw new Error(`${doubled} messages doubled and ${late} late although nothing broke`);
+  if (doubled + late > 0) {
+    throw new Error(`${doubled} messages doubled and ${late} late although nothing broke`);
+  }
   const cost = (ms: number) => ms * 1000 / trips.length;
   return {
     perSecond: trips.length / (to.at - from.at) * 1000,

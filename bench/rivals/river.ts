@@ -64,7 +64,13 @@ export class River extends Conversation {
     const transport = new WebSocketClientTransport(
       dial,
       `client-${this.number}-${performance.timeOrigin}`,
-      { ...RIVER_OPTIONS, codec: BinaryCodec, baseIntervalMs: 0, maxJitterMs: 0, attemptBudgetCapacity: 1000 },
+      {
+        ...RIVER_OPTIONS,
+        codec: BinaryCodec,
+        baseIntervalMs: 0,
+        maxJitterMs: 0,
+        attemptBudgetCapacity: 1000,
+      },
     );
     transport.reconnectOnConnectionDrop = false;
     transport.addEventListener("connectionStatus", ({ status }) => {

@@ -53,6 +53,8 @@ export class SessionRegistry implements LinkHost, RunnerHost {
   readonly committer: Committer;
   /** How ephemeral sessions ended; durable ones have their tombstones in the store. */
   readonly ended: EndedMemory;
+  /** Sessions whose memory turned out to be void, until the sweeper has seen who has them now. */
+  readonly lost = new Set<string>();
   readonly #admission: Admission;
   readonly #codecs: Readonly<Record<Subprotocol, FrameCodec>>;
   readonly #sessions = new Map<string, SessionRunner>();
@@ -175,7 +177,9 @@ export class SessionRegistry implements LinkHost, RunnerHost {
     if (why === "ended" && settings.durability === "ephemeral" && ended !== null && tokens.current !== null) {
       this.ended.remember(id, { tokens, ...ended }, ended.at + settings.resumeWindow);
     }
-    if (why === "moved" && runner.version !== null) this.log.info("session-moved", { session: id });
+    if (why !== "moved" || settings.durability !== "durable") return;
+    this.lost.add(id);
+    if (runner.version !== null) this.log.info("session-moved", { session: id });
   }
 
   /**

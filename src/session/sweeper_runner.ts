@@ -72,6 +72,7 @@ export class Sweeper {
   /** One sweep: every deadline that is due, and now and then the sessions of lost nodes. */
   async sweep(): Promise<void> {
     await this.#sweepMoved();
+    await this.#sweepLost();
     await this.#sweepDeadlines();
     const now = this.#clock.now();
     if (now < this.#lostNodesAt) return;
@@ -85,6 +86,18 @@ export class Sweeper {
     for (const { key } of rows) {
       await this.#registry.find(key[2] as string)?.confirmOwnership();
       await this.#store.atomic({ checks: [], puts: [], deletes: [key] });
+    }
+  }
+
+  /**
+   * Looks after the sessions that this node gave up because a commit of theirs failed: one that is nobody else's (the
+   * commit could not even be made) is detached from now on, or it would count as attached here for ever.
+   */
+  async #sweepLost(): Promise<void> {
+    const { boot, lost } = this.#registry;
+    for (const session of lost) {
+      await this.#release(keys.attachedKey(boot, session), session, boot, this.#clock.now());
+      lost.delete(session);
     }
   }
 
