@@ -1,7 +1,7 @@
 /** The composition root: settings, ports, routes, the listening line, the stop. */
 
 import { Tally } from "./src/conduit/tally.ts";
-import { unfinishedBytes, UnfinishedFrames } from "./src/conduit/unfinished_frames.ts";
+import { UnfinishedFrames, unfinishedLimits } from "./src/conduit/unfinished_frames.ts";
 import { WebSocketConduit } from "./src/conduit/websocket_conduit.ts";
 import { WsAcceptor } from "./src/conduit/ws_acceptor.ts";
 import { WsConduit } from "./src/conduit/ws_conduit.ts";
@@ -94,7 +94,10 @@ function listen(): Promise<Listener> {
     return listenNatively(routes, at);
   }
   const acceptor = new WsAcceptor(conduits.frameBytes);
-  const context = { ...conduits, unfinished: new UnfinishedFrames(unfinishedBytes(conduits.frameBytes)) };
+  const context = {
+    ...conduits,
+    unfinished: new UnfinishedFrames(unfinishedLimits(conduits.frameBytes), clock),
+  };
   const hardened = new HardenedServer({
     accept: acceptor.accept.bind(acceptor),
     headMs: settings.handshakeTimeout,

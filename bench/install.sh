@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what `deno task bench --peers` measures beside the product: Debian's mosquitto and nats-server, and npm
-# packages at the versions of bench/rivals/package-lock.json, in a folder of their own (.build/rivals). Needs root for
+# packages at the versions of bench/rivals/packages/package-lock.json, in a folder of their own (.build/rivals). Needs root for
 # the Debian packages, and Node from 20 on.
 set -eu
 cd "$(dirname "$0")/.."
@@ -15,6 +15,6 @@ if [ -n "$missing" ]; then
 fi
 
 mkdir -p .build/rivals
-cp bench/rivals/package.json bench/rivals/package-lock.json .build/rivals/
+cp bench/rivals/packages/package.json bench/rivals/packages/package-lock.json .build/rivals/
 # Not `npm ci`: it refuses a lock from which a registry left out other platforms' optional packages.
 npm install --prefix .build/rivals --no-save --omit=optional --no-audit --no-fund --ignore-scripts

@@ -20,18 +20,20 @@ export interface Program {
  * A TypeScript program of the bench, on this Deno.
  *
  * @param file Relative to `bench/`.
+ * @param flags For Deno.
  */
 export function denoProgram(
   name: string,
   file: string,
   args: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
+  flags: readonly string[] = [],
 ): Program {
   const script = new URL(file, import.meta.url).pathname;
   return {
     name,
     command: Deno.execPath(),
-    args: ["run", "-A", "--v8-flags=--expose-gc", script, ...args],
+    args: ["run", "-A", "--v8-flags=--expose-gc", ...flags, script, ...args],
     env,
   };
 }

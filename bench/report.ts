@@ -162,7 +162,8 @@ function percent(share: number): string {
   return Number.isNaN(share) ? "?" : `${Math.round(share * 100)} %`;
 }
 
-function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
+/** A Markdown table that also reads well as it is. */
+export function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = heads.map((head, i) =>
     Math.max(head.length, 3, ...rows.map((row) => (row[i] ?? "").length))
   );

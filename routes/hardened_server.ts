@@ -67,6 +67,8 @@ interface Pending {
 export class HardenedServer<Socket> {
   readonly #options: HardenedServerOptions<Socket>;
   readonly #pending = new WeakMap<Request, Pending>();
+  /** Connections that have had their last answer. */
+  readonly #answered = new WeakSet<Duplex>();
 
   constructor(options: HardenedServerOptions<Socket>) {
     this.#options = options;
@@ -144,12 +146,14 @@ export class HardenedServer<Socket> {
 
   async #unreadable(error: Error & { code?: string }, line: Duplex): Promise<void> {
     const answer = UNREADABLE[error.code ?? ""] ?? MALFORMED;
-    if (error.code === "ECONNRESET" || !line.writable) line.destroy();
+    // Once is enough: what comes after that is not read.
+    if (error.code === "ECONNRESET" || !line.writable || this.#answered.has(line)) line.destroy();
     else await this.#lastAnswer(line, answer(), false);
   }
 
   /** Answers and ends the connection; a peer that does not read it is not waited for. */
   async #lastAnswer(line: Duplex, response: Response, head: boolean): Promise<void> {
+    this.#answered.add(line);
     const { clock } = this.#options;
     const cancel = clock.wakeAt(clock.now() + LAST_ANSWER_MS, () => line.destroy());
     line.once("close", cancel);

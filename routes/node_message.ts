@@ -54,7 +54,8 @@ export async function bodyOf(
   if (Number(incoming.headers["content-length"] ?? 0) > most) throw new BodyTooLarge();
   const pieces: Uint8Array[] = [];
   let length = 0;
-  for await (const piece of incoming as AsyncIterable<Buffer>) {
+  // What is too large is still answered, so the request must outlive the reading of it.
+  for await (const piece of incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     length += piece.byteLength;
     if (length > most) throw new BodyTooLarge();
     pieces.push(piece);

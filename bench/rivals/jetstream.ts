@@ -45,20 +45,28 @@ const subjectOf = (number: number) => `bench.${number}`;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
+/** What was handed to a client that is gone is handed out again after this; by default 30 s. Nanoseconds. */
+const REDELIVERED_AFTER_NS = 1_000_000_000;
+
 const CONNECT = { reconnect: false, noEcho: true, timeout: 5_000 };
 
-/** Connects; also makes the stream, which may be there. */
 async function connect(url: string): Promise<Connection> {
   const nats = await load<Nats>("nats");
   return await nats.connect({ ...CONNECT, servers: url.replace(/^\w+:\/\//, "") });
 }
 
-const made = new Set<string>();
+/** The stream of each server, made once. */
+const streams = new Map<string, Promise<void>>();
 
-async function makeStream(url: string, connection: Connection): Promise<void> {
-  if (made.has(url)) return;
-  made.add(url);
+function makeStream(url: string, connection: Connection): Promise<void> {
+  let made = streams.get(url);
+  if (made === undefined) streams.set(url, made = addStream(connection));
+  return made;
+}
+
+async function addStream(connection: Connection): Promise<void> {
   const manager = await connection.jetstreamManager();
+  // A process that measured the same server before may have made it; the same configuration is no error.
   await manager.streams.add({ name: STREAM, subjects: ["bench.*"], storage: "file" });
 }
 
@@ -79,6 +87,7 @@ export class JetStreamConversation extends Conversation {
       durable_name: `c${this.number}`,
       filter_subject: subjectOf(this.number),
       ack_policy: "explicit",
+      ack_wait: REDELIVERED_AFTER_NS,
     });
     await this.#consume();
   }

@@ -2,6 +2,7 @@
 
 import type { Buffer } from "node:buffer";
 import type { Frame, Subprotocol } from "../protocol/codec.ts";
+import { closeCode } from "../protocol/reasons.ts";
 import { FrameMeter } from "./frame_meter.ts";
 import { SocketConduit, type SocketConduitContext } from "./socket_conduit.ts";
 import type { FrameHolder, UnfinishedFrames } from "./unfinished_frames.ts";
@@ -18,6 +19,7 @@ const CONDUIT = Symbol("conduit");
 export interface Line {
   on(event: "data", listener: (this: Line, chunk: Uint8Array) => void): unknown;
   off(event: "data", listener: (this: Line, chunk: Uint8Array) => void): unknown;
+  pause(): unknown;
   [CONDUIT]?: WsConduit;
 }
 
@@ -29,6 +31,9 @@ export interface WsSocket {
   send(data: Uint8Array, options: { readonly binary: boolean }): void;
   close(code: number, reason: string): void;
   terminate(): void;
+  /** Both concern reading only. */
+  pause(): void;
+  resume(): void;
   on(
     event: "message",
     listener: (this: WsSocket, data: ArrayBuffer | Buffer, isBinary: boolean) => void,
@@ -46,6 +51,15 @@ export interface AcceptedSocket {
 
 const OPEN = 1;
 
+/**
+ * The first frame holds a `start` (`handshake.first`), which is never as large: its credential has at most 16 Ki characters and its
+ * metadata 4 KiB, and JSON may escape each as six. Nobody has said yet who sends it.
+ */
+export const FIRST_FRAME_BYTES = 160 * 1024;
+
+/** What is read and thrown away after a frame was refused, before a peer that goes on sending is left unread. */
+const DISCARDED_BYTES = 128 * 1024;
+
 /** What `ws` calls a frame, or its fragments together, above `maxPayload`. */
 const TOO_BIG = new Set(["WS_ERR_UNSUPPORTED_MESSAGE_LENGTH", "WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH"]);
 
@@ -54,7 +68,8 @@ const encoder = new TextEncoder();
 /**
  * A conduit over an accepted socket of `ws`, whose `maxPayload` is the frame limit of the subprotocol.
  *
- * - A frame above the limit is refused by its first header that says so, before it is assembled.
+ * - A frame above the limit is refused by its first header that says so, before it is assembled; the first frame of a
+ *   conduit already above {@link FIRST_FRAME_BYTES}.
  * - What has come of frames that have not ended is bounded for all conduits together ({@link UnfinishedFrames}).
  * - A peer that leaves a close unanswered loses its TCP connection.
  *
@@ -64,6 +79,8 @@ export class WsConduit extends SocketConduit<WsConduitContext> implements FrameH
   readonly #socket: WsSocket;
   readonly #line: Line;
   readonly #meter = new FrameMeter();
+  /** A frame was delivered, so that the next may be as large as the limit. */
+  #introduced = false;
 
   /** The handler is accepted before this returns; none of the socket's events may have fired yet. */
   constructor({ socket, line }: AcceptedSocket, subprotocol: Subprotocol, context: WsConduitContext) {
@@ -90,6 +107,14 @@ export class WsConduit extends SocketConduit<WsConduitContext> implements FrameH
     this.sent(socket.bufferedAmount);
   }
 
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
   /** Gives up the frame that is coming in, and the line with it: a close would wait for the frame's end. */
   abandon(): void {
     this.context.log.warn("unfinished_frame_abandoned", { conduit: this.id, bytes: this.#meter.unfinished });
@@ -98,8 +123,12 @@ export class WsConduit extends SocketConduit<WsConduitContext> implements FrameH
     this.#socket.terminate();
   }
 
-  /** A frame of the peer is complete. */
-  frame(frame: Frame): void {
+  /** A frame of the peer is complete. @param size Bytes of its payload. */
+  frame(frame: Frame, size: number): void {
+    if (!this.#introduced) {
+      if (size > FIRST_FRAME_BYTES) return this.#refuseFirst();
+      this.#introduced = true;
+    }
     this.deliver(frame);
   }
 
@@ -115,6 +144,15 @@ export class WsConduit extends SocketConduit<WsConduitContext> implements FrameH
     const before = this.#meter.unfinished;
     const ended = this.#meter.read(chunk);
     if (before > 0 || this.#meter.unfinished > 0) unfinished.hold(this, this.#meter.unfinished, ended);
+    if (!this.#introduced && this.#meter.unfinished > FIRST_FRAME_BYTES) this.#refuseFirst();
+  }
+
+  #refuseFirst(): void {
+    if (!this.isOpen) return;
+    this.context.log.warn("frame_too_big", { conduit: this.id, limit: FIRST_FRAME_BYTES });
+    this.#line.off("data", onChunk);
+    this.close(closeCode("frame-too-big"), "frame-too-big");
+    this.#socket.pause();
   }
 
   /** The library refused what came, or the line failed. It has sent its close frame and reads no further. */
@@ -126,6 +164,13 @@ export class WsConduit extends SocketConduit<WsConduitContext> implements FrameH
       this.context.log.debug("conduit_broken", { conduit: this.id, code, error: message });
     }
     this.#line.off("data", onChunk);
+    // The library reads on to see the peer's close, and throws away what comes before it: with a flood, faster than the
+    // collector of garbage follows.
+    let left = DISCARDED_BYTES;
+    this.#line.on("data", function (chunk) {
+      left -= chunk.byteLength;
+      if (left < 0) this.pause();
+    });
     this.awaitClose();
   }
 
@@ -151,7 +196,7 @@ export class WsConduit extends SocketConduit<WsConduitContext> implements FrameH
 function onMessage(this: WsSocket, data: ArrayBuffer | Buffer, isBinary: boolean): void {
   // With `arraybuffer` bytes are one, text is a buffer still.
   const frame = isBinary ? new Uint8Array(data as ArrayBuffer) : (data as Buffer).toString();
-  this[CONDUIT]?.frame(frame);
+  this[CONDUIT]?.frame(frame, data.byteLength);
 }
 
 function onError(this: WsSocket, error: Error & { readonly code?: string }): void {

@@ -8,7 +8,12 @@ import type { Conduit } from "../../src/conduit/conduit.ts";
 import { BACKLOG_LOOK_MS, CLOSE_WAIT_MS } from "../../src/conduit/socket_conduit.ts";
 import { FrameMeter } from "../../src/conduit/frame_meter.ts";
 import { Tally } from "../../src/conduit/tally.ts";
-import { UnfinishedFrames } from "../../src/conduit/unfinished_frames.ts";
+import {
+  FRAME_PATIENCE_MS,
+  type FrameHolder,
+  UnfinishedFrames,
+  type UnfinishedLimits,
+} from "../../src/conduit/unfinished_frames.ts";
 import { WsAcceptor } from "../../src/conduit/ws_acceptor.ts";
 import { WsConduit, type WsConduitContext } from "../../src/conduit/ws_conduit.ts";
 import type { Subprotocol } from "../../src/protocol/codec.ts";
@@ -18,6 +23,8 @@ import { RecordingHandler } from "../support/recording_handler.ts";
 import { TestLog } from "../support/test_log.ts";
 
 const FRAME_BYTES = 64 * 1024;
+
+const AMPLE = { wait: 16 * FRAME_BYTES, most: 32 * FRAME_BYTES };
 
 interface SocketBench extends Bench {
   readonly clock: FakeClock;
@@ -37,7 +44,7 @@ async function openBench(
   const log = new TestLog();
   const handler = new RecordingHandler();
   const open = new Tally();
-  const unfinished = context.unfinished ?? new UnfinishedFrames(16 * FRAME_BYTES);
+  const unfinished = context.unfinished ?? new UnfinishedFrames(AMPLE, clock);
   const accepted = Promise.withResolvers<Conduit>();
   const lineClosed = Promise.withResolvers<void>();
   const acceptor = new WsAcceptor(FRAME_BYTES);
@@ -197,14 +204,44 @@ Deno.test("hardened: a frame is refused by its length, before its bytes come", (
 Deno.test("hardened: the limit of a JSON frame is six times that and counts bytes, not characters", () =>
   withBench(async ({ peer, handler }) => {
     const limit = 6 * FRAME_BYTES + 1024;
+    peer.send("first");
     peer.send("x".repeat(limit));
     peer.send("🌍".repeat(limit / 4));
-    await handler.received(2);
+    await handler.received(3);
     peer.send(`${"🌍".repeat(limit / 4)}x`);
     assert.equal((await peer.closed()).code, 1009);
     await handler.closed();
-    assert.equal(handler.frames.length, 2);
+    assert.equal(handler.frames.length, 3);
   }, "holdfast.v1.json"));
+
+// @rule frame.cost
+// @rule handshake.first
+Deno.test("hardened: the first frame is refused above what a start can be, finished or not", async () => {
+  const wide = { frameBytes: 16 * FRAME_BYTES };
+  for (const final of [true, false]) {
+    await withBench(
+      async ({ line, peer, handler }) => {
+        const piece = new Uint8Array(60 * 1024);
+        line.write(fragment(1, false, piece));
+        line.write(fragment(0, false, piece));
+        line.write(fragment(0, final, piece));
+        assert.deepEqual(await peer.closed(), { code: 1009, reason: "frame-too-big" });
+        assert.deepEqual(handler.frames, []);
+      },
+      "holdfast.v1.json",
+      wide,
+    );
+  }
+  await withBench(
+    async ({ peer, handler }) => {
+      peer.send("first");
+      peer.send("x".repeat(3 * FRAME_BYTES));
+      await handler.received(2);
+    },
+    "holdfast.v1.json",
+    wide,
+  );
+});
 
 Deno.test("hardened: a message in more than 1,024 fragments ends its conduit", () =>
   withBench(async ({ line, peer, handler }) => {
@@ -280,7 +317,7 @@ Deno.test("hardened: bytes that came with the handshake's last packet are delive
       clock: new FakeClock(),
       log: new TestLog(),
       open,
-      unfinished: new UnfinishedFrames(FRAME_BYTES),
+      unfinished: new UnfinishedFrames(AMPLE, new FakeClock()),
       frameBytes: FRAME_BYTES,
       bufferedBytes: FRAME_BYTES,
       accept: () => handler,
@@ -329,20 +366,29 @@ Deno.test("hardened: pings inside an unfinished frame do not hide it", () =>
     for (let at = 1; at <= 20; at++) await write(bench, more, piece.length + at * each);
   }));
 
-Deno.test("hardened: over the common bound the frame that began first is given up, and the others go on", async () => {
-  const unfinished = new UnfinishedFrames(100_000);
+Deno.test("hardened: over the common bound others wait for the frame that began first, until it is too old", async () => {
+  const clock = new FakeClock();
+  const unfinished = new UnfinishedFrames({ wait: 100_000, most: 1_000_000 }, clock);
   const old = await openBench("holdfast.v1.msgpack", { unfinished });
   const young = await openBench("holdfast.v1.msgpack", { unfinished });
   const half = new Uint8Array(60_000);
   await write(old, fragment(2, false, half), half.length + 8);
   young.line.write(fragment(2, false, half));
+  for (let turn = 0; unfinished.bytes <= 100_000; turn++) {
+    assert.ok(turn < 10_000, "the second frame never came");
+    await settle();
+  }
+  young.line.write(fragment(0, true, new Uint8Array(0)));
+  for (let turn = 0; turn < 20; turn++) await settle();
+  assert.deepEqual(young.handler.frames, []);
+  await clock.advance(FRAME_PATIENCE_MS);
   await old.lineClosed;
   assert.equal((await old.handler.closed()).code, 1006);
   assert.equal(old.log.of("unfinished_frame_abandoned").length, 1);
-  young.line.write(fragment(0, true, new Uint8Array(0)));
   assert.equal((await young.handler.received(1))[0]?.length, 60_000);
   await young.dispose();
   await old.dispose();
+  assert.equal(clock.pending, 0);
 });
 
 Deno.test("hardened: a throw while a conduit is accepted closes it with 1011 and spares the process", async () => {
@@ -355,7 +401,7 @@ Deno.test("hardened: a throw while a conduit is accepted closes it with 1011 and
       clock: new FakeClock(),
       log,
       open,
-      unfinished: new UnfinishedFrames(FRAME_BYTES),
+      unfinished: new UnfinishedFrames(AMPLE, new FakeClock()),
       frameBytes: FRAME_BYTES,
       bufferedBytes: FRAME_BYTES,
       accept() {
@@ -398,22 +444,66 @@ Deno.test("a meter counts the same however the line is cut into chunks", () => {
   }
 });
 
-Deno.test("unfinished frames are given up oldest first, and no more of them than must be", () => {
-  const unfinished = new UnfinishedFrames(100);
-  const gone: string[] = [];
-  const holder = (name: string) => ({ abandon: () => void gone.push(name) });
-  const [a, b, c] = [holder("a"), holder("b"), holder("c")];
+function holders(limits: UnfinishedLimits) {
+  const clock = new FakeClock();
+  const unfinished = new UnfinishedFrames(limits, clock);
+  const events: string[] = [];
+  const holder = (name: string): FrameHolder => ({
+    pause: () => void events.push(`${name} waits`),
+    resume: () => void events.push(`${name} goes on`),
+    abandon: () => void events.push(`${name} is given up`),
+  });
+  const heard = () => events.splice(0);
+  return { clock, unfinished, heard, a: holder("a"), b: holder("b"), c: holder("c") };
+}
+
+Deno.test("unfinished frames within the bound wait for nothing and need no timer", () => {
+  const { clock, unfinished, heard, a, b } = holders({ wait: 100, most: 1_000_000 });
   unfinished.hold(a, 40, true);
-  unfinished.hold(b, 40, true);
-  // Its next frame is younger than b's.
+  unfinished.hold(b, 60, true);
   unfinished.hold(a, 30, true);
-  unfinished.hold(c, 30, true);
-  assert.deepEqual([gone, unfinished.bytes], [[], 100]);
-  unfinished.hold(c, 31, false);
-  assert.deepEqual([gone, unfinished.bytes], [["b"], 61]);
-  unfinished.hold(a, 0, false);
-  unfinished.hold(a, 0, false);
-  assert.equal(unfinished.bytes, 31);
-  unfinished.hold(c, 101, false);
-  assert.deepEqual([gone, unfinished.bytes], [["b", "c"], 0]);
+  assert.deepEqual([heard(), unfinished.bytes, clock.pending], [[], 90, 0]);
+  unfinished.hold(a, 0, true);
+  unfinished.hold(b, 0, false);
+  unfinished.hold(b, 0, false);
+  assert.equal(unfinished.bytes, 0);
+});
+
+Deno.test("above the bound all but the first frame wait, and go on as soon as there is room", () => {
+  const { clock, unfinished, heard, a, b, c } = holders({ wait: 100, most: 1_000_000 });
+  unfinished.hold(a, 60, true);
+  unfinished.hold(b, 60, true);
+  unfinished.hold(c, 10, true);
+  unfinished.hold(a, 80, false);
+  assert.deepEqual(heard(), ["b waits", "c waits"]);
+  unfinished.hold(a, 0, true);
+  // What b has is now the first and must be able to end; what c may have read ahead still counts.
+  assert.deepEqual(heard(), ["b goes on"]);
+  unfinished.hold(b, 0, true);
+  assert.deepEqual([heard(), clock.pending], [["c goes on"], 1]);
+  unfinished.hold(c, 0, true);
+  assert.deepEqual([unfinished.bytes, clock.pending], [0, 0]);
+});
+
+Deno.test("a frame that keeps others waiting is given up when it is too old, and no other with it", async () => {
+  const { clock, unfinished, heard, a, b } = holders({ wait: 100, most: 1_000_000 });
+  unfinished.hold(a, 60, true);
+  await clock.advance(1_000);
+  unfinished.hold(b, 60, true);
+  await clock.advance(FRAME_PATIENCE_MS - 1_001);
+  assert.deepEqual(heard(), ["b waits"]);
+  await clock.advance(1);
+  assert.deepEqual(heard(), ["a is given up", "b goes on"]);
+  await clock.advance(10 * FRAME_PATIENCE_MS);
+  assert.deepEqual([heard(), unfinished.bytes, clock.pending], [[], 60, 0]);
+});
+
+Deno.test("above the second bound the first frames are given up at once, and no more than must be", () => {
+  const { unfinished, heard, a, b, c } = holders({ wait: 100, most: 300_000 });
+  unfinished.hold(a, 90, true);
+  unfinished.hold(b, 90, true);
+  unfinished.hold(c, 90, true);
+  assert.deepEqual(heard(), ["b waits", "c waits"]);
+  unfinished.hold(c, 100_000, false);
+  assert.deepEqual(heard(), ["a is given up", "b is given up", "c goes on"]);
 });

@@ -4,7 +4,7 @@
  */
 
 import { decodeBody } from "../../src/protocol/body.ts";
-import type { Frame, FrameCodec } from "../../src/protocol/codec.ts";
+import type { Frame, FrameCodec, Subprotocol } from "../../src/protocol/codec.ts";
 import { codecFor } from "../../src/protocol/codecs.ts";
 import { encodeConduit } from "../../src/protocol/encode.ts";
 import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
@@ -46,7 +46,7 @@ export class ForeignClient implements SimClient {
   closed = false;
   readonly #host: ClientHost;
   readonly #random: SeededRandom;
-  readonly #codec: FrameCodec;
+  readonly #codecs: { readonly [name in Subprotocol]: FrameCodec };
   #process: SimProcess;
   #kept: Kept;
   #attached: SimEnd | null = null;
@@ -65,7 +65,11 @@ export class ForeignClient implements SimClient {
     this.spec = spec;
     this.#host = host;
     this.#random = host.newRandom();
-    this.#codec = codecFor(spec.subprotocol, { ...DEFAULT_LIMITS, frameBytes: 1 << 24 });
+    const wide = { ...DEFAULT_LIMITS, frameBytes: 1 << 24 };
+    this.#codecs = {
+      "holdfast.v1.json": codecFor("holdfast.v1.json", wide),
+      "holdfast.v1.msgpack": codecFor("holdfast.v1.msgpack", wide),
+    };
     this.#kept = kept ?? this.#fresh();
     this.#process = this.#begin();
   }
@@ -116,6 +120,15 @@ export class ForeignClient implements SimClient {
     this.#sayClose();
   }
 
+  /** Goes offline, and {@link comeBack | back} with all it had. */
+  sleep(): void {
+    this.#leave();
+  }
+
+  comeBack(): void {
+    if (this.over === null) this.#begin();
+  }
+
   vanish(): void {
     this.over ??= "vanished";
     this.#leave();
@@ -125,7 +138,11 @@ export class ForeignClient implements SimClient {
   copy(): SimClient | null {
     if (!this.spec.stored || this.over !== null || this.#kept.session === null) return null;
     this.shared = true;
-    const copy = new ForeignClient({ ...this.spec, name: `${this.spec.name}'` }, this.#host, structuredClone(this.#kept));
+    const copy = new ForeignClient(
+      { ...this.spec, name: `${this.spec.name}'` },
+      this.#host,
+      structuredClone(this.#kept),
+    );
     copy.shared = true;
     copy.#resting = this.#resting;
     return copy;
@@ -133,17 +150,19 @@ export class ForeignClient implements SimClient {
 
   describe(): string {
     const { session, delivery: { acked, sent, received }, progress, requests } = this.#kept;
-    return `${this.spec.name} ${JSON.stringify({
-      session,
-      over: this.over,
-      attached: this.#attached !== null,
-      dialling: this.#dialling !== null,
-      acked,
-      sent,
-      received,
-      progress,
-      requests,
-    })}`;
+    return `${this.spec.name} ${
+      JSON.stringify({
+        session,
+        over: this.over,
+        attached: this.#attached !== null,
+        dialling: this.#dialling !== null,
+        acked,
+        sent,
+        received,
+        progress,
+        requests,
+      })
+    }`;
   }
 
   #windows(): { own: delivery.Window; peer: delivery.Window } {
@@ -184,7 +203,11 @@ export class ForeignClient implements SimClient {
     this.#process.lose();
     attached?.break();
     dialled?.break();
-    this.#attached = this.#dialling = this.#cancelDial = this.#cancelAck = null;
+    this.#attached =
+      this.#dialling =
+      this.#cancelDial =
+      this.#cancelAck =
+        null;
     this.#rival = true;
   }
 
@@ -204,7 +227,10 @@ export class ForeignClient implements SimClient {
     this.#cancelDial?.();
     this.#cancelDial = null;
     if (this.over !== null || this.#dialling !== null) return;
-    const end: SimEnd = this.#host.dial(this, this.#process, {
+    // A resume may use the other subprotocol (`frame.route`).
+    const other = this.spec.subprotocol === "holdfast.v1.json" ? "holdfast.v1.msgpack" : "holdfast.v1.json";
+    const subprotocol = this.#random.chance(0.1) ? other : this.spec.subprotocol;
+    const end: SimEnd = this.#host.dial(this, this.#process, subprotocol, {
       onOpen: () => this.#start(end),
       onFrame: (frame) => this.#frame(end, frame),
       onClose: (code) => this.#closed(end, code),
@@ -237,8 +263,10 @@ export class ForeignClient implements SimClient {
   }
 
   #frame(end: SimEnd, frame: Frame): void {
-    const decoded = this.#codec.decode(frame);
-    if (!decoded.ok) return this.#host.fail(`${this.spec.name} got a frame that breaks ${decoded.violation.rule}`);
+    const decoded = this.#codecs[end.subprotocol].decode(frame);
+    if (!decoded.ok) {
+      return this.#host.fail(`${this.spec.name} got a frame that breaks ${decoded.violation.rule}`);
+    }
     for (const message of decoded.messages) {
       if (this.#dialling?.end === end) this.#answered(end, message);
       else if (this.#attached === end) this.#message(message);
@@ -254,7 +282,9 @@ export class ForeignClient implements SimClient {
       this.#dialling!.refused = message.reason;
       return this.#refused(message.reason, message.detail, message.retryAfter ?? 0);
     }
-    if (message.kind !== "established") return this.#host.fail(`${this.spec.name} got ${message.kind} as an answer`);
+    if (message.kind !== "established") {
+      return this.#host.fail(`${this.spec.name} got ${message.kind} as an answer`);
+    }
     this.#established(end, message);
   }
 
@@ -335,7 +365,11 @@ export class ForeignClient implements SimClient {
     if (taken !== "taken") {
       return this.#host.fail(`${this.spec.name}: the server broke ${taken.rule}: ${taken.detail}`);
     }
-    delivery.secure(kept.delivery, { taken: kept.delivery.taken, sent: kept.delivery.sent }, this.#process.clock.now());
+    delivery.secure(
+      kept.delivery,
+      { taken: kept.delivery.taken, sent: kept.delivery.sent },
+      this.#process.clock.now(),
+    );
     if (message.connection !== kept.connection) return;
     if (message.kind === "accept") kept.accepted = true;
     else if (message.kind === "message") {
@@ -354,7 +388,9 @@ export class ForeignClient implements SimClient {
       this.#dialling = null;
       if (asked && code === 1006) this.#rival = true;
       if (instruction === "over") return this.#lost(`closed with ${code}`, "");
-      if (instruction === "stop") return this.#host.fail(`${this.spec.name}: its start was closed with ${code}`);
+      if (instruction === "stop") {
+        return this.#host.fail(`${this.spec.name}: its start was closed with ${code}`);
+      }
       this.#flush();
       if (this.#attached === null) this.#planDial();
       return;
@@ -395,7 +431,9 @@ export class ForeignClient implements SimClient {
   #produce(count: number): void {
     const kept = this.#kept;
     if (this.over !== null || kept.closing || this.#resting) return;
-    if (this.#random.chance(0.02) && kept.accepted && isComplete(kept.progress, this.#host.sizes)) this.#reopen();
+    if (this.#random.chance(0.02) && kept.accepted && isComplete(kept.progress, this.#host.sizes)) {
+      this.#reopen();
+    }
     for (let i = 0; i < count && kept.requests < this.spec.requests; i++) {
       if (outstanding(kept.progress) >= MOST_OUTSTANDING || !kept.accepted && kept.early >= 16) break;
       const body = request(kept.progress.sent + 1, this.#host.sizes);
@@ -448,7 +486,7 @@ export class ForeignClient implements SimClient {
   }
 
   #send(end: SimEnd, control: readonly ConduitMessage[], messages: readonly Uint8Array[] = []): void {
-    end.send(this.#codec.join([...control.map(encodeConduit), ...messages]));
+    end.send(this.#codecs[end.subprotocol].join([...control.map(encodeConduit), ...messages]));
   }
 
   #sayClose(): void {

@@ -12,7 +12,8 @@ const HELP = `deno task simulate [options]
   --minutes M    until M minutes are over, instead of --seeds
   --seed N       one seed, with its trace
   --faults 1,2   of that seed, only these timed faults; likewise --store a,b and --clients 0,1
-  --keep-going   all seeds, also after failures; none is shrunk`;
+  --keep-going   all seeds, also after failures; none is shrunk
+  --no-shrink    ends with the first failure as it is`;
 
 const { values } = parseArgs({
   options: {
@@ -24,6 +25,7 @@ const { values } = parseArgs({
     store: { type: "string" },
     clients: { type: "string" },
     "keep-going": { type: "boolean", default: false },
+    "no-shrink": { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
@@ -51,13 +53,14 @@ async function sweep(): Promise<boolean> {
     if (result.failure === null) continue;
     failed.push(seed);
     console.log(`seed ${seed}: ${result.failure}`);
-    if (!values["keep-going"]) {
-      await explain(seed);
-      break;
-    }
+    if (values["keep-going"]) continue;
+    if (!values["no-shrink"]) await explain(seed);
+    break;
   }
   const seconds = (performance.now() - began) / 1000;
-  console.log(`\n${ran} seeds from ${first}, ${steps} steps, ${failed.length} failed, ${seconds.toFixed(1)} s`);
+  console.log(
+    `\n${ran} seeds from ${first}, ${steps} steps, ${failed.length} failed, ${seconds.toFixed(1)} s`,
+  );
   const faults = [...counts].filter(([what]) => isFault(what));
   const others = [...counts].filter(([what]) => !isFault(what));
   console.log(`faults: ${faults.reduce((sum, [, count]) => sum + count, 0)}`);

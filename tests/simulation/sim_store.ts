@@ -44,6 +44,8 @@ export interface SimStoreOptions {
   readonly random: SeededRandom;
   readonly rates: StoreRates;
   readonly latency: { readonly least: number; readonly most: number };
+  /** Hears of every atomic that a process asks for, whatever becomes of it. */
+  readonly asked: (atomic: Atomic) => void;
   readonly applied: Applied;
   readonly count: (fault: string) => void;
 }
@@ -65,8 +67,13 @@ export class SimStore {
     const limits: StoreLimits = this.#options.inner.limits;
     return {
       limits,
-      atomic: (atomic) => this.#ask(process, () => this.#atomic(process, copyOf(atomic))),
-      get: (keys: readonly StoreKey[]) => this.#ask(process, () => this.#read(() => this.#options.inner.get(keys))),
+      atomic: (atomic) => {
+        const asked = copyOf(atomic);
+        if (process.alive) this.#options.asked(asked);
+        return this.#ask(process, () => this.#atomic(process, asked));
+      },
+      get: (keys: readonly StoreKey[]) =>
+        this.#ask(process, () => this.#read(() => this.#options.inner.get(keys))),
       list: (range: Range, options): Promise<StoredEntry[]> =>
         this.#ask(process, () => this.#read(() => this.#options.inner.list(range, options))),
       close: () => {},

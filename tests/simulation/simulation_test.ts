@@ -6,7 +6,7 @@ import { run } from "./run.ts";
 import { reduced, whole } from "./shrink.ts";
 
 /** What fits 30 s on a small machine; `deno task simulate` runs more. */
-const SEEDS = 500;
+const SEEDS = 350;
 
 // @rule delivery.sequence
 // @rule delivery.order
@@ -39,7 +39,9 @@ Deno.test("without its faults a run has none, and goes to its end all the same",
   const plan = planOf(17);
   const result = await run(reduced(plan, { ...whole(plan), faults: [], store: [] }));
   assert.equal(result.failure, null);
-  const faults = [...result.counts.keys()].filter((what) => what.startsWith("store ") || what.startsWith("line-"));
+  const faults = [...result.counts.keys()].filter((what) =>
+    what.startsWith("store ") || what.startsWith("line-")
+  );
   assert.deepEqual(faults, []);
   assert.ok(result.counts.get("replies")! > 0);
 });

@@ -39,6 +39,7 @@ export class StoreWitness {
   /** Commits of cores and tombstones. */
   commits = 0;
   readonly #outbox = new Map<string, Uint8Array>();
+  /** What was asked for under each attempt id. */
   readonly #attempts = new Map<string, string>();
   readonly #challenges = new Map<string, { readonly session: string; readonly createdAt: number }>();
   readonly #fail: (problem: string) => void;
@@ -47,9 +48,26 @@ export class StoreWitness {
     this.#fail = fail;
   }
 
+  /** An attempt id stands for one content, for ever: that is how a node knows its own write again. */
+  asked(atomic: Atomic): void {
+    for (const { key, value } of atomic.puts) {
+      if (key[0] !== "session") continue;
+      const record = decodeRecord(value);
+      // The sweeper moves a tombstone's deadline and leaves the rest as it is.
+      if (record.kind === "tombstone") continue;
+      const { boot, epoch, flush } = record.core.attempt;
+      const name = `${key[1]} ${boot} ${epoch} ${flush}`;
+      const content = fingerprint(value);
+      if ((this.#attempts.get(name) ?? content) !== content) this.#fail(`attempt ${name} has two contents`);
+      this.#attempts.set(name, content);
+    }
+  }
+
   /** @param now The true time. */
   applied(atomic: Atomic, version: string, now: number): void {
-    for (const put of atomic.puts) if (put.key[0] === "outbox") this.#outbox.set(put.key.join("/"), put.value);
+    for (const put of atomic.puts) {
+      if (put.key[0] === "outbox") this.#outbox.set(put.key.join("/"), put.value);
+    }
     for (const put of atomic.puts) if (put.key[0] === "session") this.#core(put, atomic, version, now);
     for (const key of atomic.deletes) {
       if (key[0] === "outbox") this.#outbox.delete(key.join("/"));
@@ -68,14 +86,11 @@ export class StoreWitness {
     this.commits++;
     // Fencing: a commit builds on the very record that it replaces.
     if (check === undefined || check.version !== (before?.version ?? null)) {
-      return this.#fail(`fencing: session ${id} was written over ${before?.version}, checked ${check?.version}`);
+      return this.#fail(
+        `fencing: session ${id} was written over ${before?.version}, checked ${check?.version}`,
+      );
     }
     const { attempt } = record.kind === "session" ? record.core : record.tombstone;
-    const name = `${id}/${attempt.boot}/${attempt.epoch}/${attempt.flush}`;
-    if (before !== undefined && this.#attempts.has(name) && record.kind === "session") {
-      return this.#fail(`attempt id ${name} was used twice`);
-    }
-    this.#attempts.set(name, version);
     if (before === undefined) {
       if (record.kind === "session") this.#created(id, record.core, record, version, now);
       return;
@@ -141,7 +156,9 @@ export class StoreWitness {
     const take = (bytes: Uint8Array) => {
       for (const message of splitEncoded(bytes)) {
         if (message.seq <= core.acked) continue;
-        if (message.seq !== next++) return this.#fail(`session ${id}: message ${next - 1} is not in its core`);
+        if (message.seq !== next++) {
+          return this.#fail(`session ${id}: message ${next - 1} is not in its core`);
+        }
         const hash = fingerprint(message.bytes);
         const known = seen.messages.get(message.seq);
         if (known !== undefined && known !== hash) {
@@ -156,7 +173,9 @@ export class StoreWitness {
       take(bytes);
     }
     take(core.tail);
-    if (next - 1 < seen.sent) this.#fail(`session ${id}: messages after ${next - 1} of ${seen.sent} are lost`);
+    if (next - 1 < seen.sent) {
+      this.#fail(`session ${id}: messages after ${next - 1} of ${seen.sent} are lost`);
+    }
     seen.sent = Math.max(seen.sent, next - 1);
   }
 

@@ -33,7 +33,7 @@ export class WireWitness implements LineWitness {
   readonly #fail: (problem: string) => void;
   readonly #trace: (line: string) => void;
   readonly #carried = new Map<SimLine, Carried>();
-  /** The most that a client of a session was told is safe. */
+  /** The most that a client was told is safe, by session and client: a copied tab hears for itself. */
   readonly #told = new Map<string, number>();
   readonly #codecs: { readonly [name in Subprotocol]: FrameCodec };
 
@@ -63,11 +63,12 @@ export class WireWitness implements LineWitness {
     for (const message of this.#decode(line, frame)) {
       const carried = this.#carried.get(line);
       if (carried === undefined || message.kind !== "ack" && message.kind !== "established") continue;
-      const told = this.#told.get(carried.session) ?? 0;
+      const hearer = `${carried.session} ${line.options.client.name}`;
+      const told = this.#told.get(hearer) ?? 0;
       if (message.kind === "established" && message.received < told) {
         this.#fail(`line ${line.id}: ${carried.session} has ${message.received}, a client was told ${told}`);
       }
-      this.#told.set(carried.session, Math.max(told, message.received));
+      this.#told.set(hearer, Math.max(told, message.received));
     }
   }
 
@@ -138,8 +139,13 @@ export class WireWitness implements LineWitness {
         return this.#fail(`line ${line.id}: established with counters that are not committed`);
       }
     }
-    const start = line.resume;
-    carried.sent = start?.received ?? 0;
+    if (line.resume === null) return;
+    carried.sent = line.resume.received;
+    // Another process may have proven a newer one just now; this one would know.
+    if (seen?.record.kind !== "session" || seen.owners.at(-1)!.boot !== carried.boot) return;
+    if (seen.record.core.tokens.retired.includes(hashOf(line.resume.token))) {
+      this.#fail(`line ${line.id}: established by a token that was replaced (resume.rotate)`);
+    }
   }
 
   #decode(line: SimLine, frame: Frame): readonly Message[] {

@@ -38,12 +38,9 @@ class Echo extends Room {
     this.onMessage("text", (client, text) => answer(text, (echo) => client.send("text", echo)));
   }
 
-  async onLeave(client: RoomClient): Promise<void> {
-    try {
-      await this.allowReconnection(client, 120);
-    } catch {
-      // Nobody came back: the client is gone, as at the end of each run.
-    }
+  onDrop(client: RoomClient): void {
+    // Settled by nobody at the end of a run: the client is gone then.
+    this.allowReconnection(client, 120).catch(() => {});
   }
 }
 
