@@ -126,7 +126,15 @@ const stop = async (signal: "SIGINT" | "SIGTERM") => {
     [
       { name: "drain", run: () => registry.drain(), within: 2_400 },
       // The server's own shutdown would overwrite the close codes that are still under way.
-      { name: "conduits", run: () => conduits.open.whenNone(), within: 700 },
+      {
+        name: "conduits",
+        // Whoever was told to go dials again at once, and would be waited for with the others.
+        run: () => {
+          listener?.refuse();
+          return conduits.open.whenNone();
+        },
+        within: 700,
+      },
       { name: "server", run: () => listener?.shutdown(), within: 300 },
       { name: "sweeper", run: () => sweeper.stop(), within: 200 },
       { name: "directory", run: () => directory.stop(), within: 200 },

@@ -113,7 +113,7 @@ export function report(measurements: Measurements): string {
   const rows = judge(measurements).map(({ name, wanted, measured, met }) => {
     return [name, wanted, measured, met ? "pass" : "**miss**"];
   });
-  parts.push("## Targets", table(["", "wanted", "measured", ""], rows));
+  if (rows.length > 0) parts.push("## Targets", table(["", "wanted", "measured", ""], rows));
   return `${parts.join("\n\n")}\n`;
 }
 

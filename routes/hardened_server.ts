@@ -114,6 +114,7 @@ export class HardenedServer<Socket> {
     return {
       hostname: address.address,
       port: address.port,
+      refuse: () => void server.close(),
       shutdown: () => shutdown(server),
     };
   }

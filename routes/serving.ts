@@ -16,6 +16,11 @@ export interface ListenOptions {
 export interface Listener {
   readonly hostname: string;
   readonly port: number;
+  /**
+   * Takes no more connections; WebSockets that are open stay. The platform's own server cannot, and goes on taking them until
+   * {@link shutdown}.
+   */
+  refuse(): void;
   /** Takes no more connections and ends those that are left. */
   shutdown(): Promise<void>;
 }
@@ -28,5 +33,10 @@ export async function listenNatively(routes: Routes, { hostname, port }: ListenO
     (request) => routes.fetch(request),
   );
   const address = await listening.promise;
-  return { hostname: address.hostname, port: address.port, shutdown: () => server.shutdown() };
+  return {
+    hostname: address.hostname,
+    port: address.port,
+    refuse() {},
+    shutdown: () => server.shutdown(),
+  };
 }

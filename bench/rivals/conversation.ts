@@ -18,6 +18,8 @@ export interface Place {
   readonly url: string;
   /** Tells it from all others of the run; the same in all of a run's processes. */
   readonly number: number;
+  /** Its transport is going to be broken. */
+  readonly breaks: boolean;
 }
 
 /** Round trips that are under way and can be told apart. */

@@ -77,9 +77,10 @@ export class Crowd implements Hearer {
 
   /** Opens `count` conversations, numbered from `from`. */
   async open(count: number, from = 1): Promise<void> {
-    const { contender, url } = this.#assignment;
+    const { contender, url, job } = this.#assignment;
+    const breaks = job.kind === "break" || job.kind === "storm" || job.kind === "kill";
     const some = Array.from({ length: count }, (_, i) => {
-      return conversationOf(contender, { url, number: from + i }, this);
+      return conversationOf(contender, { url, number: from + i, breaks }, this);
     });
     await eachOf(some, DIALS, (conversation) => conversation.open());
     this.members.push(...some);

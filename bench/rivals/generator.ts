@@ -49,6 +49,15 @@ async function growth(crowd: Crowd, { sessions, inFlight, ...rest }: GrowthJob):
   }, next);
 }
 
+/** Processor time of both ends, milliseconds. */
+function momentOf(server: number) {
+  return {
+    at: performance.now(),
+    server: cpuTime(server) ?? NaN,
+    generator: cpuTime(process.pid) ?? NaN,
+  };
+}
+
 /** Keeps messages in flight for a while. @param next Who sends when an echo came. */
 async function pace(
   crowd: Crowd,
@@ -65,15 +74,10 @@ async function pace(
   };
   begin();
   await pause(warmUp);
-  const moment = () => ({
-    at: performance.now(),
-    server: cpuTime(pid) ?? NaN,
-    generator: cpuTime(process.pid) ?? NaN,
-  });
   measuring = true;
-  const from = moment();
+  const from = momentOf(pid);
   await pause(duration);
-  const to = moment();
+  const to = momentOf(pid);
   measuring = false;
   sending = false;
   if (!await settle(crowd.members, LOST_AFTER_MS)) {
@@ -164,7 +168,7 @@ async function breaks(crowd: Crowd, { times, missed }: BreakJob, probing: boolea
 
 async function storm(
   crowd: Crowd,
-  { missed, dials, sessions }: StormJob,
+  { missed, dials, sessions, pid }: StormJob,
   probing: boolean,
 ): Promise<Recovery> {
   await crowd.open(sessions);
@@ -172,10 +176,16 @@ async function storm(
   await eachOf(crowd.members, sessions, (member) => member.miss(missed));
   await pause(5 * MISSED_AFTER_MS);
   const caughtUp = new CaughtUp(crowd, probing);
+  const from = momentOf(pid);
   caughtUp.begin(crowd.members);
   await eachOf(crowd.members, dials, (member) => caughtUp.resume(member));
   await settle(crowd.members, LOST_AFTER_MS);
-  return recovery(crowd, caughtUp.times);
+  const to = momentOf(pid);
+  return {
+    ...recovery(crowd, caughtUp.times),
+    serverCost: (to.server - from.server) * 1000 / sessions,
+    generatorCost: (to.generator - from.generator) * 1000 / sessions,
+  };
 }
 
 async function kill(crowd: Crowd, { sessions, inFlight, before, pid }: KillJob): Promise<Recovery> {
@@ -256,13 +266,13 @@ async function run(assignment: Assignment): Promise<Pace | Recovery | null> {
   return result;
 }
 
-process.on("uncaughtException", (error) => {
-  console.error(error);
+/** Anything that makes the run worthless becomes its result. */
+function fail(error: unknown): never {
+  console.log(JSON.stringify({ failed: error instanceof Error ? error.message : String(error) }));
   process.exit(1);
-});
-process.on("unhandledRejection", (error) => {
-  console.error(error);
-  process.exit(1);
-});
+}
+
+process.on("uncaughtException", fail);
+process.on("unhandledRejection", fail);
 console.log(JSON.stringify(await run(JSON.parse(process.argv[2] ?? "{}"))));
 process.exit(0);

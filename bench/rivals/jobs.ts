@@ -61,6 +61,8 @@ export interface StormJob {
   readonly sessions: number;
   readonly missed: number;
   readonly dials: number;
+  /** The server's process. */
+  readonly pid: number;
 }
 
 /** The server is killed under load; somebody starts it again on the same port with the same files. */
@@ -113,4 +115,7 @@ export interface Recovery extends Faults {
   readonly p99: number;
   /** When the last one was done. */
   readonly all: number;
+  /** For a storm: microseconds of the server's and the generator's processor time per session. */
+  readonly serverCost?: number;
+  readonly generatorCost?: number;
 }

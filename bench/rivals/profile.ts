@@ -23,16 +23,20 @@ export interface SelfTime {
  * The functions that took most of the time themselves, most first.
  *
  * @param text A `.cpuprofile`.
+ * @param after Milliseconds at its beginning that do not count: the start of the process.
  * @param count How many.
  */
-export function topFunctions(text: string, count: number): SelfTime[] {
+export function topFunctions(text: string, after: number, count: number): SelfTime[] {
   const { nodes, samples, timeDeltas }: CpuProfile = JSON.parse(text);
   const names = new Map(nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
   const times = new Map<string, number>();
   let busy = 0;
+  let elapsed = 0;
   for (const [at, id] of samples.entries()) {
     const name = names.get(id) ?? "(unknown)";
     const time = timeDeltas[at] ?? 0;
+    elapsed += time;
+    if (elapsed < after * 1000) continue;
     if (name === "(idle)" || name === "(root)") continue;
     busy += time;
     times.set(name, (times.get(name) ?? 0) + time);

@@ -125,7 +125,7 @@ const natsKind = (settings: string): ServerKind => ({
   program: nats,
   collect: "none",
   version: async () => {
-    const server = await said("nats-server", ["--version"], /v(\S+)/);
+    const server = await said("nats-server", ["--version"], /v(\d\S*)/);
     return `nats-server ${server}, client ${await npmVersion("nats")} on ${await nodeVersion()}`;
   },
 });
@@ -178,7 +178,7 @@ export const SERVERS: Readonly<Record<Contender, ServerKind>> = {
   "mosquitto-qos1": mosquittoKind(1),
   "mosquitto-qos2": mosquittoKind(2),
   "jetstream": natsKind(
-    "each session a client with a durable pull consumer; published with an id for deduplication, consumed with explicit acks, redelivered after 1 s (default 30 s)",
+    "each session a client with a durable pull consumer; published with an id for deduplication, consumed with explicit acks, redelivered after 1 s where clients are cut off (default 30 s)",
   ),
   "jetstream-publish": natsKind("one client publishes and awaits acks; nothing is consumed"),
 };

@@ -3,6 +3,9 @@
 /** The mask of a client's frame. */
 const MASK_BYTES = 4;
 
+/** The opcode of a close frame. */
+const CLOSE = 0x8;
+
 /**
  * Walks from header to header and counts what belongs to a message that has not ended, fragments together.
  *
@@ -11,6 +14,8 @@ const MASK_BYTES = 4;
 export class FrameMeter {
   /** Bytes of the message that has begun and not ended, its headers included; control frames between fragments are not. */
   unfinished = 0;
+  /** A close frame came to its end. */
+  closed = false;
   /** Bytes of the present header that were seen, and that it has. */
   #seen = 0;
   #size = 0;
@@ -18,7 +23,7 @@ export class FrameMeter {
   /** Bytes that the present frame's payload lacks. */
   #missing = 0;
   #final = false;
-  #control = false;
+  #opcode = 0;
 
   /** Takes the next bytes of the line. @returns true if a message ended in them. */
   read(chunk: Uint8Array): boolean {
@@ -33,12 +38,17 @@ export class FrameMeter {
       } else if (!this.#header(chunk[at++]!)) {
         continue;
       }
-      if (this.#missing === 0 && this.#final && !this.#control) {
-        this.unfinished = 0;
-        ended = true;
-      }
+      if (this.#missing > 0) continue;
+      if (this.#opcode === CLOSE) this.closed = true;
+      if (!this.#final || this.#control) continue;
+      this.unfinished = 0;
+      ended = true;
     }
     return ended;
+  }
+
+  get #control(): boolean {
+    return (this.#opcode & 0x08) !== 0;
   }
 
   /** Takes a byte of a header. @returns true if it was the last. */
@@ -46,7 +56,7 @@ export class FrameMeter {
     const index = this.#seen++;
     if (index === 0) {
       this.#final = (byte & 0x80) !== 0;
-      this.#control = (byte & 0x08) !== 0;
+      this.#opcode = byte & 0x0f;
       return false;
     }
     if (index === 1) {

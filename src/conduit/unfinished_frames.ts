@@ -29,13 +29,13 @@ export interface UnfinishedLimits {
 }
 
 /**
- * The limits of a server: 8 MiB and 24 MiB, or what the largest frame needs.
+ * The limits of a server: 8 MiB and 16 MiB, or what the largest frame needs.
  *
  * @param frameBytes `limits.frameBytes`.
  */
 export function unfinishedLimits(frameBytes: number): UnfinishedLimits {
   const wait = Math.max(8 * KIB * KIB, jsonFrameBytes(frameBytes) + KIB * KIB);
-  return { wait, most: 3 * wait };
+  return { wait, most: 2 * wait };
 }
 
 interface Held {
@@ -116,22 +116,19 @@ export class UnfinishedFrames {
       latest.pause();
     }
     const late = this.#clock.now() - FRAME_PATIENCE_MS;
-    for (const [oldest, { since }] of this.#held) {
-      if (this.#bytes <= wait || this.#bytes <= most && since > late) break;
-      this.#abandon(oldest);
+    for (const [oldest, first] of this.#held) {
+      if (this.#bytes <= wait) break;
+      if (first.paused) this.#unpause(oldest, first);
+      if (this.#bytes <= wait || this.#bytes <= most && first.since > late) break;
+      this.#abandon(oldest, first);
     }
     if (this.#bytes <= wait) this.#release();
-    else this.#letFirstGoOn();
+    else this.#watchFirst();
   }
 
-  #abandon(holder: FrameHolder): void {
-    const held = this.#held.get(holder)!;
+  #abandon(holder: FrameHolder, held: Held): void {
     this.#held.delete(holder);
     this.#bytes -= held.bytes;
-    if (held.paused) {
-      this.#waiting--;
-      this.#bytes -= READ_AHEAD_BYTES;
-    }
     holder.abandon();
   }
 
@@ -142,13 +139,10 @@ export class UnfinishedFrames {
     for (const [holder, held] of this.#held) if (held.paused) this.#unpause(holder, held);
   }
 
-  #letFirstGoOn(): void {
-    const [first] = this.#held;
-    if (first === undefined) return;
-    const [holder, held] = first;
-    if (held.paused) this.#unpause(holder, held);
-    if (this.#cancelTimer !== null) return;
-    this.#cancelTimer = this.#clock.wakeAt(held.since + FRAME_PATIENCE_MS, () => {
+  #watchFirst(): void {
+    const first = this.#held.values().next().value;
+    if (first === undefined || this.#cancelTimer !== null) return;
+    this.#cancelTimer = this.#clock.wakeAt(first.since + FRAME_PATIENCE_MS, () => {
       this.#cancelTimer = null;
       this.#settle();
     });

@@ -53,9 +53,10 @@ const OPEN = 1;
 
 /**
  * The first frame holds a `start` (`handshake.first`), which is never as large: its credential has at most 16 Ki characters and its
- * metadata 4 KiB, and JSON may escape each as six. Nobody has said yet who sends it.
+ * metadata 4 KiB, and JSON may escape each as six. What is larger is `malformed`, and is not read to its end to be told so
+ * in-band: nobody has said yet who sends it.
  */
-export const FIRST_FRAME_BYTES = 160 * 1024;
+export const FIRST_FRAME_BYTES = 256 * 1024;
 
 /** What is read and thrown away after a frame was refused, before a peer that goes on sending is left unread. */
 const DISCARDED_BYTES = 128 * 1024;
@@ -81,6 +82,8 @@ export class WsConduit extends SocketConduit<WsConduitContext> implements FrameH
   readonly #meter = new FrameMeter();
   /** A frame was delivered, so that the next may be as large as the limit. */
   #introduced = false;
+  /** The code that this side closed with. */
+  #code = 0;
 
   /** The handler is accepted before this returns; none of the socket's events may have fired yet. */
   constructor({ socket, line }: AcceptedSocket, subprotocol: Subprotocol, context: WsConduitContext) {
@@ -143,16 +146,21 @@ export class WsConduit extends SocketConduit<WsConduitContext> implements FrameH
     }
     const before = this.#meter.unfinished;
     const ended = this.#meter.read(chunk);
+    if (this.isClosing && this.#meter.closed) {
+      // The peer has answered; that the line ends too takes it another round trip, which nobody waits for.
+      unfinished.hold(this, 0, false);
+      this.finish(this.#code, "");
+      return;
+    }
     if (before > 0 || this.#meter.unfinished > 0) unfinished.hold(this, this.#meter.unfinished, ended);
     if (!this.#introduced && this.#meter.unfinished > FIRST_FRAME_BYTES) this.#refuseFirst();
   }
 
   #refuseFirst(): void {
     if (!this.isOpen) return;
-    this.context.log.warn("frame_too_big", { conduit: this.id, limit: FIRST_FRAME_BYTES });
-    this.#line.off("data", onChunk);
-    this.close(closeCode("frame-too-big"), "frame-too-big");
-    this.#socket.pause();
+    this.context.log.warn("first_frame_too_big", { conduit: this.id, limit: FIRST_FRAME_BYTES });
+    this.close(closeCode("malformed"), "malformed");
+    this.#readLittleMore();
   }
 
   /** The library refused what came, or the line failed. It has sent its close frame and reads no further. */
@@ -163,15 +171,21 @@ export class WsConduit extends SocketConduit<WsConduitContext> implements FrameH
     } else {
       this.context.log.debug("conduit_broken", { conduit: this.id, code, error: message });
     }
+    this.#readLittleMore();
+    this.awaitClose();
+  }
+
+  /**
+   * The library reads on to see the peer's close, and throws away what comes before it: with a flood, faster than the
+   * collector of garbage follows.
+   */
+  #readLittleMore(): void {
     this.#line.off("data", onChunk);
-    // The library reads on to see the peer's close, and throws away what comes before it: with a flood, faster than the
-    // collector of garbage follows.
     let left = DISCARDED_BYTES;
     this.#line.on("data", function (chunk) {
       left -= chunk.byteLength;
       if (left < 0) this.pause();
     });
-    this.awaitClose();
   }
 
   /** The socket is gone. */
@@ -185,6 +199,7 @@ export class WsConduit extends SocketConduit<WsConduitContext> implements FrameH
   }
 
   protected override startClose(code: number, reason: string): void {
+    this.#code = code;
     this.#socket.close(code, reason);
   }
 

@@ -9,6 +9,8 @@ import { TcpFaultProxy } from "../support/tcp_fault_proxy.ts";
 
 const SESSIONS = 20;
 const KILLS = 10;
+/** How often each session shall have resumed at least. */
+const RESUMES = 5;
 
 // @rule delivery.sequence
 // @rule delivery.order
@@ -27,12 +29,14 @@ Deno.test("20 sessions get every message echoed exactly once, in order, through 
   });
   const proxy = await TcpFaultProxy.listen({ hostname: server.hostname, port: server.port });
   const sessions = manyNumbers(SESSIONS, `http://127.0.0.1:${proxy.port}`, random);
-  const storm = new Storm({ proxy, server, random, kills: KILLS, between: 1_200 });
+  // On a slow machine the kills leave little time between them to come back.
+  const enough = () => sessions.every(({ counts, failure }) => counts.resumed >= RESUMES || failure !== null);
+  const storm = new Storm({ proxy, server, random, kills: KILLS, between: 1_200, enough });
   try {
     const load = await underLoad(sessions, () => storm.run(), { least: 100 });
     console.log(JSON.stringify({ ...load, ...storm.counts }));
     for (const [index, { counts }] of sessions.entries()) {
-      assert.ok(counts.resumed >= 5, `session ${index} resumed only ${counts.resumed} times`);
+      assert.ok(counts.resumed >= RESUMES, `session ${index} resumed only ${counts.resumed} times`);
     }
     assert.equal(storm.counts.kills, KILLS);
     for (

@@ -229,7 +229,11 @@ export class Cluster implements ClientHost {
     this.count(`lost: ${reason}`);
     if (client.shared) return;
     if (this.overslept.delete(client)) {
-      if (reason !== "expired") this.fail(`${client.spec.name} came back too late and was told ${reason}`);
+      // A session that was never proven leaves no memory of itself.
+      const told = this.storeWitness.sessions.get(session ?? "")?.proven === true
+        ? "expired"
+        : "unknown-session";
+      if (reason !== told) this.fail(`${client.spec.name} came back too late and was told ${reason}`);
       client.vanish();
       return;
     }

@@ -3,40 +3,32 @@
  * event, so that a reload may come at any moment.
  */
 
-import { decodeBody } from "../../src/protocol/body.ts";
 import type { Frame, FrameCodec, Subprotocol } from "../../src/protocol/codec.ts";
 import { codecFor } from "../../src/protocol/codecs.ts";
 import { encodeConduit } from "../../src/protocol/encode.ts";
 import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
-import type { ConduitMessage, Established, Message, SessionMessage } from "../../src/protocol/messages.ts";
+import type { ConduitMessage, Established, Message } from "../../src/protocol/messages.ts";
 import { instructionFor, instructionForCode, isReason } from "../../src/protocol/reasons.ts";
 import * as delivery from "../../src/session/delivery_state.ts";
 import { secret } from "../../src/system/random.ts";
 import type { SeededRandom } from "../support/seeded_random.ts";
+import {
+  type ForeignSession,
+  freshSession,
+  produce,
+  receive,
+  reloaded,
+  reopen,
+  type Windows,
+  windowsFor,
+} from "./foreign_session.ts";
 import type { ClientHost, ClientSpec, SimClient } from "./sim_client.ts";
 import type { SimEnd } from "./sim_line.ts";
 import type { SimNode } from "./sim_node.ts";
 import type { SimProcess } from "./sim_process.ts";
-import { BEGINNING, isComplete, outstanding, type Progress, request, takeReply } from "./workload.ts";
+import { isComplete } from "./workload.ts";
 
 const ANSWER_TIMEOUT_MS = 12_000;
-const MOST_OUTSTANDING = 12;
-
-/** What a reload finds. */
-interface Kept {
-  readonly challenge: string;
-  session: string | null;
-  token: string | null;
-  readonly delivery: delivery.DeliveryState;
-  /** The open connection; requests go there. */
-  connection: number;
-  accepted: boolean;
-  early: number;
-  progress: Progress;
-  /** Requests of this session, over all its connections. */
-  requests: number;
-  closing: boolean;
-}
 
 export class ForeignClient implements SimClient {
   readonly spec: ClientSpec;
@@ -48,7 +40,7 @@ export class ForeignClient implements SimClient {
   readonly #random: SeededRandom;
   readonly #codecs: { readonly [name in Subprotocol]: FrameCodec };
   #process: SimProcess;
-  #kept: Kept;
+  #kept: ForeignSession;
   #attached: SimEnd | null = null;
   #heardAt = 0;
   #keepalive = { interval: 25_000, timeout: 10_000 };
@@ -61,7 +53,7 @@ export class ForeignClient implements SimClient {
   #attempt = 0;
   #resting = false;
 
-  constructor(spec: ClientSpec, host: ClientHost, kept: Kept | null = null) {
+  constructor(spec: ClientSpec, host: ClientHost, kept: ForeignSession | null = null) {
     this.spec = spec;
     this.#host = host;
     this.#random = host.newRandom();
@@ -96,14 +88,7 @@ export class ForeignClient implements SimClient {
   reload(): boolean {
     if (!this.spec.stored || this.over !== null) return false;
     this.#leave();
-    // What is stored is all there is: a copy, so that nothing of the old page reaches it.
-    this.#kept = structuredClone(this.#kept);
-    const { retained } = this.#kept.delivery;
-    const snapshot = { received: this.#kept.delivery.received, acked: this.#kept.delivery.acked };
-    const messages = retained.items.slice(retained.head);
-    Object.assign(this.#kept, {
-      delivery: delivery.restoreDelivery(this.#windows(), { ...snapshot, retained: messages }),
-    });
+    this.#kept = reloaded(this.#kept, this.#windows);
     this.#begin();
     return true;
   }
@@ -165,29 +150,12 @@ export class ForeignClient implements SimClient {
     }`;
   }
 
-  #windows(): { own: delivery.Window; peer: delivery.Window } {
-    const { windowMessages, windowBytes } = this.spec.settings;
-    const { windows } = this.#host;
-    const own = { messages: windowMessages ?? windows.messages, bytes: windowBytes ?? windows.bytes };
-    return { own, peer: windows };
+  get #windows(): Windows {
+    return windowsFor(this.spec.settings, this.#host.windows);
   }
 
-  #fresh(): Kept {
-    const kept: Kept = {
-      challenge: secret(this.#random),
-      session: null,
-      token: null,
-      delivery: delivery.newDelivery(this.#windows()),
-      connection: 1,
-      accepted: false,
-      early: 0,
-      progress: BEGINNING,
-      requests: 0,
-      closing: false,
-    };
-    delivery.enqueue(kept.delivery, { kind: "open", connection: 1, service: "work" });
-    delivery.secure(kept.delivery, { taken: 0, sent: kept.delivery.sent }, 0);
-    return kept;
+  #fresh(): ForeignSession {
+    return freshSession(secret(this.#random), this.#windows);
   }
 
   #begin(): SimProcess {
@@ -353,31 +321,15 @@ export class ForeignClient implements SimClient {
       case "volatile":
         return;
       default:
-        if ("seq" in message) return this.#numbered(message);
+        if ("seq" in message) {
+          const problem = receive(kept, message, this.#host.sizes, this.#process.clock.now());
+          if (message.kind === "message") this.#host.count("replies");
+          // What two pages with one session say is no conversation.
+          if (problem !== null && !this.shared) this.#host.fail(`${name}: ${problem}`);
+          return;
+        }
         this.#host.fail(`${name} got ${message.kind}`);
     }
-  }
-
-  #numbered(message: SessionMessage): void {
-    const kept = this.#kept;
-    const taken = delivery.take(kept.delivery, message.seq, message.cost);
-    if (taken === "duplicate") return;
-    if (taken !== "taken") {
-      return this.#host.fail(`${this.spec.name}: the server broke ${taken.rule}: ${taken.detail}`);
-    }
-    delivery.secure(
-      kept.delivery,
-      { taken: kept.delivery.taken, sent: kept.delivery.sent },
-      this.#process.clock.now(),
-    );
-    if (message.connection !== kept.connection) return;
-    if (message.kind === "accept") kept.accepted = true;
-    else if (message.kind === "message") {
-      const progress = takeReply(kept.progress, decodeBody(message.body), this.#host.sizes);
-      if (typeof progress !== "string") kept.progress = progress;
-      else if (!this.shared) this.#host.fail(`${this.spec.name}: ${progress}`);
-      this.#host.count("replies");
-    } else if (!this.shared) this.#host.fail(`${this.spec.name} got ${message.kind} on its connection`);
   }
 
   #closed(end: SimEnd, code: number): void {
@@ -423,46 +375,19 @@ export class ForeignClient implements SimClient {
 
   #produceLater(): void {
     this.#after(this.#random.between(1, 2 * this.spec.pace), () => {
-      this.#produce(this.#random.between(1, 4));
+      this.#produce(this.#random.between(1, 4), this.#random.chance(0.02));
       this.#produceLater();
     });
   }
 
-  #produce(count: number): void {
-    const kept = this.#kept;
-    if (this.over !== null || kept.closing || this.#resting) return;
-    if (this.#random.chance(0.02) && kept.accepted && isComplete(kept.progress, this.#host.sizes)) {
-      this.#reopen();
-    }
-    for (let i = 0; i < count && kept.requests < this.spec.requests; i++) {
-      if (outstanding(kept.progress) >= MOST_OUTSTANDING || !kept.accepted && kept.early >= 16) break;
-      const body = request(kept.progress.sent + 1, this.#host.sizes);
-      if (!delivery.hasRoom(kept.delivery, body.length + 64)) break;
-      if (!kept.accepted) kept.early++;
-      kept.requests++;
-      kept.progress = { ...kept.progress, sent: kept.progress.sent + 1 };
-      this.#number({ kind: "message", connection: kept.connection, body });
-      this.#host.count("requests");
-    }
+  #produce(count: number, reopens: boolean): void {
+    const { sizes } = this.#host;
+    const now = this.#process.clock.now();
+    if (this.over !== null || this.#kept.closing || this.#resting) return;
+    if (reopens) reopen(this.#kept, sizes, now);
+    const made = produce(this.#kept, count, this.spec.requests, sizes, now);
+    for (let i = 0; i < made; i++) this.#host.count("requests");
     this.#flush();
-  }
-
-  /** Ends its connection and opens another. */
-  #reopen(): void {
-    const kept = this.#kept;
-    if (!delivery.hasRoom(kept.delivery, 128)) return;
-    this.#number({ kind: "end", connection: kept.connection });
-    kept.connection += 2;
-    kept.accepted = false;
-    kept.early = 0;
-    kept.progress = BEGINNING;
-    this.#number({ kind: "open", connection: kept.connection, service: "work" });
-  }
-
-  #number(payload: Parameters<typeof delivery.enqueue>[1]): void {
-    const state = this.#kept.delivery;
-    delivery.enqueue(state, payload);
-    delivery.secure(state, { taken: state.taken, sent: state.sent }, this.#process.clock.now());
   }
 
   /** While a `start` is unanswered nothing is said on an older conduit: its counters must stay true. */

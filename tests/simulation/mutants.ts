@@ -18,6 +18,7 @@ const MACHINE_TESTS = [
   "tests/client",
   "tests/connection",
   "tests/scenarios",
+  "tests/simulation/regressions_test.ts",
 ];
 
 const wanted = MUTANTS.filter(({ name }) =>

@@ -6,7 +6,7 @@ import { run } from "./run.ts";
 import { reduced, whole } from "./shrink.ts";
 
 /** What fits 30 s on a small machine; `deno task simulate` runs more. */
-const SEEDS = 350;
+const SEEDS = 250;
 
 // @rule delivery.sequence
 // @rule delivery.order

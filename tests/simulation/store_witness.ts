@@ -15,7 +15,6 @@ import { join, partKeys } from "../../src/storage/session_write.ts";
 /** What the store has shown of one session, over its whole life. */
 export interface Seen {
   readonly id: string;
-  readonly challenge: string;
   version: string;
   record: SessionRecord;
   /** Counters never go back. */
@@ -92,8 +91,7 @@ export class StoreWitness {
     }
     const { attempt } = record.kind === "session" ? record.core : record.tombstone;
     if (before === undefined) {
-      if (record.kind === "session") this.#created(id, record.core, record, version, now);
-      return;
+      return this.#created(id, record, version, now);
     }
     before.version = version;
     before.record = record;
@@ -106,31 +104,33 @@ export class StoreWitness {
     if (record.kind === "session") this.#advanced(before, record.core);
   }
 
-  #created(id: string, core: CoreRecord, record: SessionRecord, version: string, now: number): void {
-    const { challenge, createdAt } = decodeIdentity(core.identity);
+  #created(id: string, record: SessionRecord, version: string, now: number): void {
+    const { attempt } = record.kind === "session" ? record.core : record.tombstone;
+    const seen: Seen = {
+      id,
+      version,
+      record,
+      received: 0,
+      sent: 0,
+      acked: 0,
+      epoch: attempt.epoch,
+      flush: attempt.flush,
+      proven: false,
+      messages: new Map(),
+      tokens: new Map(),
+      owners: [{ boot: attempt.boot, version }],
+    };
+    this.sessions.set(id, seen);
+    // One that ended before its first commit begins with its tombstone.
+    if (record.kind === "tombstone") return;
+    const { challenge, createdAt } = decodeIdentity(record.core.identity);
     const other = this.#challenges.get(challenge);
     // Clocks differ by seconds, so what is at the edge of the memory is left alone.
     if (other !== undefined && now < other.createdAt + CHALLENGE_MEMORY_MS - 15_000) {
       return this.#fail(`one challenge created two sessions, ${other.session} and ${id}`);
     }
     this.#challenges.set(challenge, { session: id, createdAt });
-    const seen: Seen = {
-      id,
-      challenge,
-      version,
-      record,
-      received: 0,
-      sent: 0,
-      acked: 0,
-      epoch: core.attempt.epoch,
-      flush: core.attempt.flush,
-      proven: false,
-      messages: new Map(),
-      tokens: new Map(),
-      owners: [{ boot: core.attempt.boot, version }],
-    };
-    this.sessions.set(id, seen);
-    this.#advanced(seen, core);
+    this.#advanced(seen, record.core);
   }
 
   #advanced(seen: Seen, core: CoreRecord): void {

@@ -41,6 +41,11 @@ export class Numbers {
     this.#connection = this.session.open("echo");
   }
 
+  /** Resolves when the service took the connection, and so the session has its id. */
+  get opened(): Promise<void> {
+    return this.#connection.opened;
+  }
+
   /** Sends until `until` settles, then resolves when everything came back, or something failed. */
   async run(until: Promise<void>): Promise<void> {
     let sending = true;

@@ -14,7 +14,12 @@ export interface StormOptions {
   readonly kills: number;
   /** Roughly how long the server lives between two kills. */
   readonly between: number;
+  /** Whether clients had enough of it; links go on breaking until then, for half a minute at most. */
+  readonly enough?: () => boolean;
 }
+
+/** Milliseconds. */
+const LONGEST_AFTERMATH_MS = 30_000;
 
 /** What a storm did. */
 export interface StormCounts extends WeatherCounts {
@@ -38,7 +43,7 @@ export class Storm {
 
   /** Storms until the last kill was followed by a time of calm long enough for clients to come back. */
   async run(): Promise<void> {
-    const { server, random, kills, between } = this.#options;
+    const { server, random, kills, between, enough } = this.#options;
     this.#weather.begin();
     try {
       for (let kill = 0; kill < kills; kill++) {
@@ -49,6 +54,8 @@ export class Storm {
         await server.restart();
       }
       await pause(between);
+      const last = performance.now() + LONGEST_AFTERMATH_MS;
+      while (enough?.() === false && performance.now() < last) await pause(100);
     } finally {
       this.#weather.end();
     }

@@ -187,8 +187,8 @@ export class Link {
     while (at < piece.length && lane.single > 0 && !lane.swallowing && !lane.to.destroyed) {
       lane.single--;
       lane.to.write(piece.subarray(at, ++at));
-      // A turn of the event loop, so that the kernel is given each byte alone.
-      await new Promise<void>((resolve) => void setImmediate(resolve));
+      // Long enough for the other end to have read it alone.
+      await this.#pause(1);
     }
     return piece.subarray(at);
   }

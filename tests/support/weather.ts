@@ -79,7 +79,7 @@ export class Weather {
       this.#planned.withinReplay++;
       link.cutAfter(direction, random.between(HANDSHAKE_BYTES, HANDSHAKE_BYTES + 4_000), how);
     } else if (draw < 0.4) {
-      link.bytewise(random.between(1, HANDSHAKE_BYTES));
+      link.bytewise(random.between(1, UPGRADE_BYTES + 200));
     }
   }
 
