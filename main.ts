@@ -5,10 +5,14 @@ import { adminVerifier } from "./src/access/jwt_authenticator.ts";
 import { authenticatorFor } from "./src/access/authenticator_for.ts";
 import { Errands } from "./src/admin/errand_runner.ts";
 import { countsOf, NodeView } from "./src/admin/node_view.ts";
+import { Principals } from "./src/admin/principals.ts";
 import { SessionControl } from "./src/admin/session_control.ts";
 import { SessionList } from "./src/admin/session_list.ts";
 import { Tally } from "./src/conduit/tally.ts";
+import { UnfinishedFrames, unfinishedLimits } from "./src/conduit/unfinished_frames.ts";
 import { WebSocketConduit } from "./src/conduit/websocket_conduit.ts";
+import { WsAcceptor } from "./src/conduit/ws_acceptor.ts";
+import { WsConduit } from "./src/conduit/ws_conduit.ts";
 import { gracefulStop } from "./src/graceful_stop.ts";
 import { CountedMetrics } from "./src/observe/counted_metrics.ts";
 import { describeError, JsonLog } from "./src/observe/json_log.ts";
@@ -27,7 +31,9 @@ import { publicId, systemRandom } from "./src/system/random.ts";
 import { app } from "./routes/app.ts";
 import { adminApi } from "./routes/admin/api.ts";
 import { Guard } from "./routes/admin/guard.ts";
+import { HardenedServer } from "./routes/hardened_server.ts";
 import { adminPages, pages } from "./routes/pages.ts";
+import { type Listener, listenNatively } from "./routes/serving.ts";
 
 /** What `sysexits.h` calls a wrong configuration. */
 const EXIT_CONFIG = 78;
@@ -109,6 +115,7 @@ const guard = new Guard({
 const code = guard.makeCode();
 const admin = adminApi({
   guard,
+  principals: new Principals(registry, control, settings.slots.sessionsPerPrincipal),
   list: new SessionList(registry),
   control,
   bodyBytes: settings.limits.bodyBytes,
@@ -128,14 +135,7 @@ const admin = adminApi({
     sweep: () => sweeper.sweep(),
   },
 });
-const routes = app({
-  connect: {
-    upgrade: (request, options) => Deno.upgradeWebSocket(request, options),
-    origin,
-    onSocket: (socket, subprotocol, peer) => void new WebSocketConduit(socket, subprotocol, conduits, peer),
-    trustedProxies: settings.trustedProxies,
-    full: () => conduits.open.count >= mostConduits,
-  },
+const shared = {
   health: { store, clock, log, draining: () => registry.draining },
   metrics: {
     read: () => {
@@ -148,9 +148,50 @@ const routes = app({
   admin: new Hono().route("/", admin),
   pages: pages().route("/", adminPages()),
   log,
-});
+};
+const connecting = {
+  origin,
+  trustedProxies: settings.trustedProxies,
+  full: () => conduits.open.count >= mostConduits,
+};
 
-let server: Deno.HttpServer | undefined;
+function listen(): Promise<Listener> {
+  const at = { hostname: settings.host, port: settings.port };
+  if (settings.transport === "native") {
+    const routes = app({
+      connect: {
+        upgrade: (request, { idleTimeout }) => Deno.upgradeWebSocket(request, { idleTimeout }),
+        onSocket: (socket, subprotocol, peer) =>
+          void new WebSocketConduit(socket, subprotocol, conduits, peer),
+        ...connecting,
+      },
+      ...shared,
+    });
+    return listenNatively(routes, at);
+  }
+  const acceptor = new WsAcceptor(conduits.frameBytes);
+  const context = {
+    ...conduits,
+    unfinished: new UnfinishedFrames(unfinishedLimits(conduits.frameBytes), clock),
+  };
+  const hardened = new HardenedServer({
+    accept: acceptor.accept.bind(acceptor),
+    headMs: settings.handshakeTimeout,
+    clock,
+    log,
+  });
+  const routes = app({
+    connect: {
+      upgrade: hardened.upgrade,
+      onSocket: (accepted, subprotocol, peer) => void new WsConduit(accepted, subprotocol, context, peer),
+      ...connecting,
+    },
+    ...shared,
+  });
+  return hardened.listen(routes, at);
+}
+
+let listener: Listener | undefined = undefined;
 let stopping = false;
 const stop = async (signal: "SIGINT" | "SIGTERM") => {
   if (stopping) Deno.exit(signal === "SIGINT" ? 130 : 143);
@@ -164,8 +205,16 @@ const stop = async (signal: "SIGINT" | "SIGTERM") => {
         within: 2_400,
       },
       // The server's own shutdown would overwrite the close codes that are still under way.
-      { name: "conduits", run: () => conduits.open.whenNone(), within: 700 },
-      { name: "server", run: () => server?.shutdown(), within: 300 },
+      {
+        name: "conduits",
+        // Whoever was told to go dials again at once, and would be waited for with the others.
+        run: () => {
+          listener?.refuse();
+          return conduits.open.whenNone();
+        },
+        within: 700,
+      },
+      { name: "server", run: () => listener?.shutdown(), within: 300 },
       { name: "errands", run: () => errands.stop(), within: 200 },
       { name: "sweeper", run: () => sweeper.stop(), within: 200 },
       { name: "directory", run: () => directory.stop(), within: 200 },
@@ -183,7 +232,26 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 directory.start();
 sweeper.start();
 errands.start((wish) => control.fulfilHere(wish));
-server = serve();
+listener = await listen().catch((error) => {
+  console.error(
+    `PORT=${settings.port}, HOLDFAST_HOST=${settings.host}: cannot listen: ${
+      error instanceof Error ? error.message : error
+    }`,
+  );
+  store.close();
+  Deno.exit(1);
+});
+log.info("started", {
+  node,
+  boot,
+  transport: settings.transport,
+  limits: describeLimits(settings.limits),
+});
+const { hostname, port } = listener;
+const address = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+console.log(`holdfast listening on ${address}`);
+// Good once, and nowhere else: it is in no log.
+if (code !== null) console.log(`holdfast admin at ${address}/admin#code=${code}`);
 
 /** The size of the store's files; null where it is not a file. */
 async function fileBytes(kv: string | undefined): Promise<number | null> {
@@ -196,29 +264,4 @@ async function fileBytes(kv: string | undefined): Promise<number | null> {
     });
   }
   return bytes;
-}
-
-function serve(): Deno.HttpServer {
-  const { host: hostname, port } = settings;
-  const onListen = (address: Deno.NetAddr) => {
-    log.info("started", { node, boot, limits: describeLimits(settings.limits) });
-    const host = address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
-    console.log(`holdfast listening on http://${host}:${address.port}`);
-    // Good once, and nowhere else: it is in no log.
-    if (code !== null) console.log(`holdfast admin at http://${host}:${address.port}/admin#code=${code}`);
-  };
-  try {
-    return Deno.serve(
-      { port, hostname, onListen },
-      (request, { remoteAddr }) => routes.fetch(request, { remoteAddr }),
-    );
-  } catch (error) {
-    console.error(
-      `PORT=${port}, HOLDFAST_HOST=${hostname}: cannot listen: ${
-        error instanceof Error ? error.message : error
-      }`,
-    );
-    store.close();
-    Deno.exit(1);
-  }
 }

@@ -1,16 +1,19 @@
 /**
  * `deno task bench`: the speed and the memory of sessions, each beside a bare WebSocket echo in the same run.
  *
- * - `--quick`: fewer and shorter rounds, within a minute; figures are rough.
- * - `--only loaded,single,memory`: some of the parts.
+ * - `--peers`: also beside other systems, in more scenarios; within fifteen minutes. `bench/install.sh` installs them.
+ * - `--quick`: fewer and shorter rounds; figures are rough.
+ * - `--only loaded,single,memory`: some of the parts; with `--peers` also those of the contest (`bench/rivals/contest.ts`).
+ * - `--systems bare,durable,socket.io`: some of the systems of the contest.
  * - `--rounds N`: another number of rounds.
- * - `--write`: puts the report into `bench/RESULTS.md` and all figures into `bench/RESULTS.json`.
+ * - `--write`: puts the report into `bench/RESULTS.md`, all figures into `bench/RESULTS.json`, charts into `bench/plots/`.
  * - `--strict`: ends with exit code 1 if a target is missed.
  */
 
 import { cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { type System, SYSTEMS } from "./peers.ts";
+import { type HeadToHead, headToHead, readParts, readSystems, writeCharts } from "./rivals/head_to_head.ts";
 import { judge, type Measurements, report } from "./report.ts";
 import { FULL, memory, QUICK, throughput } from "./scenarios.ts";
 
@@ -19,20 +22,34 @@ const PARTS = ["loaded", "single", "memory"];
 const { values } = parseArgs({
   args: Deno.args,
   options: {
+    peers: { type: "boolean", default: false },
     quick: { type: "boolean", default: false },
-    only: { type: "string", default: PARTS.join(",") },
+    only: { type: "string" },
+    systems: { type: "string" },
     rounds: { type: "string" },
     write: { type: "boolean", default: false },
     strict: { type: "boolean", default: false },
   },
 });
-const only = values.only.split(",");
-const unknown = only.find((part) => !PARTS.includes(part));
-if (unknown !== undefined) fail(`--only ${unknown}: the parts are ${PARTS.join(", ")}`);
+const wanted = values.only?.split(",");
+const contestParts = values.peers ? readParts(wanted) : [];
+const only = wanted === undefined ? PARTS : wanted.filter((part) => PARTS.includes(part));
+const unknown = wanted?.find((part) =>
+  !PARTS.includes(part) && !contestParts.some((known) => known === part)
+);
+if (unknown !== undefined) {
+  const known = [...PARTS, ...(values.peers ? readParts() : [])];
+  fail(`--only ${unknown}: the parts are ${known.join(", ")}`);
+}
+const systems = readSystems(values.systems?.split(","));
+if (systems === null) fail(`--systems ${values.systems}: one of them is unknown`);
 const base = values.quick ? QUICK : FULL;
-const rounds = values.rounds === undefined ? base.rounds : Number(values.rounds);
-if (!Number.isInteger(rounds) || rounds < 1) fail(`--rounds ${values.rounds}: a number of rounds from 1 on`);
-const extent = { ...base, rounds };
+const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
+if (rounds !== undefined && (!Number.isInteger(rounds) || rounds < 1)) {
+  fail(`--rounds ${values.rounds}: a number of rounds from 1 on`);
+}
+// Beside others the whole must end within fifteen minutes.
+const extent = { ...base, rounds: rounds ?? (values.peers ? Math.min(2, base.rounds) : base.rounds) };
 
 function fail(message: string): never {
   console.error(message);
@@ -78,14 +95,19 @@ const measurements: Measurements = {
     }
     : {}),
 };
-const text = report(measurements);
+const contest: HeadToHead | null = contestParts.length === 0
+  ? null
+  : await headToHead({ parts: contestParts, systems, quick: values.quick, rounds }, progress);
+const text = `${report(measurements)}${contest === null ? "" : `\n${contest.text}\n`}`;
 console.log(text);
+const targets = [...judge(measurements), ...contest?.targets ?? []];
 if (values.write) {
-  const targets = judge(measurements);
   await Deno.writeTextFile(new URL("RESULTS.md", import.meta.url), text);
+  const figures = { ...measurements, ...(contest === null ? {} : { contest: contest.figures }), targets };
   await Deno.writeTextFile(
     new URL("RESULTS.json", import.meta.url),
-    `${JSON.stringify({ ...measurements, targets }, null, 2)}\n`,
+    `${JSON.stringify(figures, null, 2)}\n`,
   );
+  if (contest !== null) await writeCharts(contest);
 }
-if (values.strict && judge(measurements).some(({ met }) => !met)) Deno.exit(1);
+if (values.strict && targets.some(({ met }) => !met)) Deno.exit(1);

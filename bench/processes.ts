@@ -1,88 +1,13 @@
 /** The processes of a run: servers, the load, and connections that are held. */
 
+import { denoProgram, LineProcess } from "./line_process.ts";
 import type { LoadOptions, LoadResult } from "./load_options.ts";
 import type { System } from "./peers.ts";
 import type { ServerStats } from "./servers/stats.ts";
 
-/** How long a server may take to listen or to stop, and connections to be opened. Milliseconds. */
+/** How long a server may take to listen, and connections to be opened. Milliseconds. */
 const START_MS = 15_000;
-const STOP_MS = 5_000;
 const HOLD_MS = 60_000;
-
-const here = (file: string) => new URL(file, import.meta.url).pathname;
-const root = here("..");
-
-/** A process that talks in lines. */
-class LineProcess {
-  readonly #child: Deno.ChildProcess;
-  readonly #lines: ReadableStreamDefaultReader<string>;
-  readonly #name: string;
-  #rest = "";
-
-  constructor(name: string, args: readonly string[], env: Readonly<Record<string, string>>) {
-    this.#name = name;
-    this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--v8-flags=--expose-gc", ...args],
-      cwd: root,
-      env: { ...env },
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "inherit",
-    }).spawn();
-    this.#lines = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  }
-
-  get pid(): number {
-    return this.#child.pid;
-  }
-
-  /**
-   * The first line from here on that matches.
-   *
-   * @throws Error if the process ends first, or says no such line within `ms`.
-   */
-  async line(pattern: RegExp, ms: number): Promise<RegExpExecArray> {
-    const late = setTimeout(() => this.#child.kill("SIGKILL"), ms);
-    try {
-      for (;;) {
-        const end = this.#rest.indexOf("\n");
-        if (end < 0) {
-          const { value, done } = await this.#lines.read();
-          if (done) throw new Error(`${this.#name} ended without a line like ${pattern} within ${ms} ms`);
-          this.#rest += value;
-          continue;
-        }
-        const line = this.#rest.slice(0, end);
-        this.#rest = this.#rest.slice(end + 1);
-        const match = pattern.exec(line);
-        if (match !== null) return match;
-      }
-    } finally {
-      clearTimeout(late);
-    }
-  }
-
-  async say(line: string): Promise<void> {
-    const writer = this.#child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(`${line}\n`));
-    writer.releaseLock();
-  }
-
-  /** Asks it to stop, then makes it. */
-  async stop(): Promise<void> {
-    const late = setTimeout(() => this.#child.kill("SIGKILL"), STOP_MS);
-    try {
-      this.#child.kill("SIGTERM");
-    } catch (error) {
-      // It has ended by itself.
-      if (!(error instanceof TypeError)) throw error;
-    }
-    await this.#lines.cancel();
-    await this.#child.stdin.close().catch(() => {});
-    await this.#child.status;
-    clearTimeout(late);
-  }
-}
 
 /** A server of the bench that listens. */
 export class Server implements AsyncDisposable {
@@ -108,12 +33,12 @@ export class Server implements AsyncDisposable {
     env: Readonly<Record<string, string>> = {},
   ): Promise<Server> {
     const directory = await Deno.makeTempDir({ prefix: "holdfast-bench-" });
-    const process = new LineProcess(kind, [here(`servers/${kind}.ts`)], {
+    const process = new LineProcess(denoProgram(kind, `servers/${kind}.ts`, [], {
       PORT: "0",
       HOLDFAST_LOG_LEVEL: "warn",
       HOLDFAST_KV: `${directory}/store.sqlite3`,
       ...env,
-    });
+    }));
     try {
       const [, stats = ""] = await process.line(/^stats at (\S+)/, START_MS);
       const [, own = ""] = await process.line(/listening on (\S+)/, START_MS);
@@ -142,7 +67,7 @@ export class Server implements AsyncDisposable {
 
 /** Runs the load generator once. */
 export async function runLoad(options: Omit<LoadOptions, "bytes">): Promise<LoadResult> {
-  const process = new LineProcess("the load", [here("load.ts"), JSON.stringify(options)], {});
+  const process = new LineProcess(denoProgram("the load", "load.ts", [JSON.stringify(options)]));
   try {
     const [line] = await process.line(/^\{.*\}$/, options.warmUp + options.duration + START_MS);
     return JSON.parse(line);
@@ -161,7 +86,7 @@ export class Held implements AsyncDisposable {
 
   /** Opens `count` connections, uses each once, and returns when all are idle. */
   static async open(system: System, url: string, count: number): Promise<Held> {
-    const process = new LineProcess("the holder", [here("hold.ts"), system, url, String(count)], {});
+    const process = new LineProcess(denoProgram("the holder", "hold.ts", [system, url, String(count)]));
     const held = new Held(process);
     try {
       await process.line(/^held$/, HOLD_MS);

@@ -113,7 +113,7 @@ export function report(measurements: Measurements): string {
   const rows = judge(measurements).map(({ name, wanted, measured, met }) => {
     return [name, wanted, measured, met ? "pass" : "**miss**"];
   });
-  parts.push("## Targets", table(["", "wanted", "measured", ""], rows));
+  if (rows.length > 0) parts.push("## Targets", table(["", "wanted", "measured", ""], rows));
   return `${parts.join("\n\n")}\n`;
 }
 
@@ -162,7 +162,8 @@ function percent(share: number): string {
   return Number.isNaN(share) ? "?" : `${Math.round(share * 100)} %`;
 }
 
-function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
+/** A Markdown table that also reads well as it is. */
+export function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = heads.map((head, i) =>
     Math.max(head.length, 3, ...rows.map((row) => (row[i] ?? "").length))
   );

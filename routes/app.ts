@@ -11,8 +11,8 @@ import { metrics, type MetricsOptions } from "./metrics.ts";
 import { problem } from "./problem.ts";
 
 /** What the routes need; each part is named by the route that uses it. */
-export interface AppOptions {
-  readonly connect: ConnectOptions;
+export interface AppOptions<Socket> {
+  readonly connect: ConnectOptions<Socket>;
   readonly health: HealthOptions;
   /** Absent: there is no `/metrics`. */
   readonly metrics?: MetricsOptions;
@@ -24,7 +24,7 @@ export interface AppOptions {
 }
 
 /** The server's routes. Unknown paths and failures are problem+json too. */
-export function app(options: AppOptions): Hono<{ Variables: RequestIdVariables }> {
+export function app<Socket>(options: AppOptions<Socket>): Hono<{ Variables: RequestIdVariables }> {
   const { connect: connecting, health: probing, metrics: measuring, admin, pages, log } = options;
   const root = new Hono<{ Variables: RequestIdVariables }>();
   root.route("/", connect(connecting));

@@ -9,11 +9,27 @@ import { chooseSubprotocol } from "../src/protocol/codecs.ts";
 import { type OriginPolicy, refuseOrigin } from "./origin.ts";
 import { problem } from "./problem.ts";
 
-/** The platform's upgrade, so that routes are tested without a port. */
-export type Upgrade = (
+/** What was decided before a socket is upgraded. */
+export interface UpgradeOptions {
+  /** Milliseconds; 0: none. */
+  readonly idleTimeout: number;
+  /** What the frames will be. */
+  readonly subprotocol: Subprotocol;
+  /** The answer names the subprotocol; the client offered some. */
+  readonly named: boolean;
+}
+
+/**
+ * A transport's upgrade, so that routes are tested without a port.
+ *
+ * @returns The socket, and the answer that this route gives with `Sec-WebSocket-Protocol` set; a transport that has answered
+ *   by itself ignores it.
+ * @throws TypeError if the request lacks what the handshake needs.
+ */
+export type Upgrade<Socket> = (
   request: Request,
-  options: { readonly idleTimeout: number },
-) => { readonly socket: WebSocket; readonly response: Response };
+  options: UpgradeOptions,
+) => { readonly socket: Socket; readonly response: Response };
 
 /** What the server knows of the connection that a request came on. */
 export interface Connection {
@@ -22,11 +38,11 @@ export interface Connection {
 }
 
 /** What the route needs. */
-export interface ConnectOptions {
-  readonly upgrade: Upgrade;
+export interface ConnectOptions<Socket> {
+  readonly upgrade: Upgrade<Socket>;
   readonly origin: OriginPolicy;
   /** Takes over a socket that was just upgraded. */
-  readonly onSocket: (socket: WebSocket, subprotocol: Subprotocol, peer: ConduitPeer) => void;
+  readonly onSocket: (socket: Socket, subprotocol: Subprotocol, peer: ConduitPeer) => void;
   /** Whose word counts about the address that a request comes from; absent: nobody's. */
   readonly trustedProxies?: TrustedProxies;
   /** True while this node has all the conduits it can hold: further ones are not even made. Absent: never. */
@@ -44,7 +60,7 @@ const PLATFORM_IDLE_TIMEOUT = 0;
  *
  * It must be mounted before any middleware that touches responses: the platform recognises its 101 by identity.
  */
-export function connect(options: ConnectOptions): Hono<{ Bindings: Connection }> {
+export function connect<Socket>(options: ConnectOptions<Socket>): Hono<{ Bindings: Connection }> {
   return new Hono<{ Bindings: Connection }>()
     .get("/v1/connect", (context) => answer(context.req.raw, context.env, options))
     .all("/v1/connect", () =>
@@ -57,7 +73,11 @@ export function connect(options: ConnectOptions): Hono<{ Bindings: Connection }>
       }));
 }
 
-function answer(request: Request, connection: Connection | undefined, options: ConnectOptions): Response {
+function answer<Socket>(
+  request: Request,
+  connection: Connection | undefined,
+  options: ConnectOptions<Socket>,
+): Response {
   const { headers } = request;
   if (!isWebSocketUpgrade(headers.get("upgrade"))) {
     return problem({
@@ -109,7 +129,11 @@ function answer(request: Request, connection: Connection | undefined, options: C
   };
   let upgraded;
   try {
-    upgraded = options.upgrade(request, { idleTimeout: PLATFORM_IDLE_TIMEOUT });
+    upgraded = options.upgrade(request, {
+      idleTimeout: PLATFORM_IDLE_TIMEOUT,
+      subprotocol,
+      named: offered !== null,
+    });
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     return problem({

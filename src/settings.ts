@@ -21,11 +21,15 @@ export { type SettingDescription, SETTINGS } from "./settings_table.ts";
 /** What a message may cost beyond its body: header, `metadata` and names (`docs/protocol.md`, frame.cost). */
 const HEADER_BYTES = 8 * 1024;
 
+/** Who takes connections. */
+export type Transport = "native" | "hardened";
+
 /** What the server runs with. Times are milliseconds. */
 export interface Settings {
   /** 0: any free port. */
   readonly port: number;
   readonly host: string;
+  readonly transport: Transport;
   /** What `Deno.openKv` is given; `undefined`: the database bound by Deno Deploy. */
   readonly kv: string | undefined;
   readonly resumeWindow: number;
@@ -91,9 +95,16 @@ function settingsFrom(env: Readonly<Record<string, string>>): Settings {
   const region = env["HOLDFAST_REGION"] === undefined
     ? env["FLY_REGION"] || undefined
     : value(env, "HOLDFAST_REGION");
+  // The hardened transport needs node:http's own sockets, which Deno Deploy does not promise; strangers do not reach loopback.
+  const transport = env["HOLDFAST_TRANSPORT"] !== undefined
+    ? value(env, "HOLDFAST_TRANSPORT")
+    : onDeploy || isLoopback(host)
+    ? "native"
+    : "hardened";
   return {
     port: value(env, "PORT"),
     host,
+    transport,
     kv: onDeploy && env["HOLDFAST_KV"] === undefined ? undefined : value(env, "HOLDFAST_KV"),
     resumeWindow: value(env, "HOLDFAST_RESUME_WINDOW"),
     parkAfter: value(env, "HOLDFAST_PARK_AFTER"),

@@ -46,6 +46,12 @@ export const TABLE = {
     "no",
     "`yes`, with `HOLDFAST_AUTH=none` said as well, lets everybody connect from beyond loopback.",
   ),
+  HOLDFAST_TRANSPORT: setting(
+    choice("native", "hardened"),
+    undefined,
+    "Who takes connections: the runtime, or a server that bounds what strangers send (`docs/decisions/004-transports.md`). " +
+      "By default `hardened` beyond loopback, else and on Deno Deploy `native`.",
+  ),
   HOLDFAST_JWT_SECRET: {
     ...setting(secret(32), undefined, "The secret that tokens are signed with, by HS256."),
     secret: true as const,

@@ -254,6 +254,17 @@ Deno.test("what one session stores must hold two windows", () => {
   assert.match(refusal({ HOLDFAST_STORED_BYTES: "1MiB" }), /^HOLDFAST_STORED_BYTES=1048576 is too little/);
 });
 
+Deno.test("beyond loopback the hardened transport is the default, on loopback and on Deno Deploy the native one", () => {
+  const open = { HOLDFAST_HOST: "0.0.0.0", HOLDFAST_AUTH: "none", HOLDFAST_PUBLIC: "yes" };
+  assert.equal(settings(open).transport, "hardened");
+  assert.equal(settings({ ...open, HOLDFAST_TRANSPORT: "native" }).transport, "native");
+  assert.equal(settings({ ...open, HOLDFAST_HOST: "127.0.0.1" }).transport, "native");
+  assert.equal(
+    settings({ HOLDFAST_AUTH: "none", HOLDFAST_PUBLIC: "yes", DENO_DEPLOYMENT_ID: "abc" }).transport,
+    "native",
+  );
+});
+
 Deno.test("loopback is what only this machine reaches", () => {
   for (const host of ["localhost", "LOCALHOST", "a.localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]"]) {
     assert.equal(isLoopback(host), true, host);

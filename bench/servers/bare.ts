@@ -9,7 +9,7 @@ import { serveStats } from "./stats.ts";
 
 serveStats({ atomics: 0, mutations: 0 });
 Deno.serve({
-  port: 0,
+  port: Number(Deno.env.get("PORT") ?? 0),
   hostname: "127.0.0.1",
   onListen: ({ port }) => console.log(`bare listening on http://127.0.0.1:${port}`),
 }, (request) => {

@@ -14,14 +14,17 @@ import {
 } from "./described.ts";
 import { ADMIN_COOKIE, type Guard } from "./guard.ts";
 import { type NodeControl, nodeRoutes } from "./node.ts";
+import { principalRoutes } from "./principals.ts";
 import * as schemas from "./schemas.ts";
 import { sessionRoutes, type SessionRoutesOptions } from "./sessions.ts";
+import type { Principals } from "../../src/admin/principals.ts";
 import type { NodeView } from "../../src/admin/node_view.ts";
 
 /** What the admin API acts on. */
 export interface AdminOptions extends SessionRoutesOptions {
   readonly guard: Guard;
   readonly view: NodeView;
+  readonly principals: Principals;
   readonly node: NodeControl;
 }
 
@@ -58,7 +61,7 @@ const logoutRoute = createRoute({
 const ADMIN = "/v1/admin/*";
 
 /** The routes of the admin API, and its description, which anybody may read: `/openapi.json` and `/docs`. */
-export function adminApi({ guard, view, node, ...sessions }: AdminOptions): OpenAPIHono {
+export function adminApi({ guard, view, node, principals, ...sessions }: AdminOptions): OpenAPIHono {
   const routes = describedRoutes();
   routes.use(ADMIN, boundedBodies);
   routes.use(LOGIN, jsonBodies);
@@ -71,6 +74,7 @@ export function adminApi({ guard, view, node, ...sessions }: AdminOptions): Open
   routes.use(ADMIN, guard.require);
   routes.openapi(logoutRoute, (context) => context.body(null, 204, { "set-cookie": guard.logout(context) }));
   sessionRoutes(routes, sessions);
+  principalRoutes(routes, principals);
   nodeRoutes(routes, view, node);
   routes.all(ADMIN, () =>
     problem({
@@ -113,6 +117,7 @@ function description(routes: OpenAPIHono): ReturnType<OpenAPIHono["getOpenAPI31D
         name: "sessions",
         description: "All sessions that this node's store knows, and its own ephemeral ones",
       },
+      { name: "principals", description: "Who has sessions" },
       { name: "node", description: "The node that answers" },
       { name: "store", description: "What is kept" },
     ],

@@ -113,11 +113,11 @@ export const SessionDetail = SessionSummary.extend({
 }).openapi("SessionDetail");
 
 /** Why an operator ends a session. */
-export const EndBody = z.object({
+export const EndQuery = z.object({
   detail: z.string().min(1).max(256).default("ended by an operator").openapi({
     description: "What the client is told beside the reason `ended`",
   }),
-}).strict().openapi("EndSession");
+}).strict();
 
 /** What an operator sends. */
 export const PushBody = z.object({
@@ -162,6 +162,29 @@ export const Broke = z.object({
   session: z.string(),
   broken: z.boolean().openapi({ description: "False: there was no conduit" }),
 }).openapi("Broke");
+
+/** A principal in a path. */
+export const PrincipalParams = z.object({
+  principal: z.string().min(1).max(512).openapi({
+    param: { name: "principal", in: "path" },
+    description: "The `sub` of its tokens",
+  }),
+});
+
+/** Why an operator blocks a principal. */
+export const BlockQuery = z.object({
+  detail: z.string().min(1).max(256).default("blocked by an operator").openapi({
+    description: "What the client is told beside the reason `forbidden`",
+  }),
+}).strict();
+
+/** A principal. */
+export const Principal = z.object({
+  principal: z.string(),
+  sessions: count.openapi({ description: "Those that have not ended" }),
+  sessionLimit: count.openapi({ description: "Unless its credentials say otherwise" }),
+  blocked: z.object({ detail: z.string(), at: time }).nullable(),
+}).openapi("Principal");
 
 /** The services of a node. */
 export const Services = z.object({

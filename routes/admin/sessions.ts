@@ -69,7 +69,7 @@ const endRoute = createRoute({
   security: SECURITY,
   request: {
     params: schemas.SessionParams,
-    query: schemas.EndBody,
+    query: schemas.EndQuery,
   },
   responses: {
     200: answers("It has ended", schemas.Ended),

@@ -6,6 +6,7 @@ import * as keys from "../storage/keys.ts";
 import { loadSession } from "../storage/session_load.ts";
 import { decodeConnection, decodeHistory, decodeRecord } from "../storage/session_record.ts";
 import type { Range, SessionStore, StoredEntry } from "../storage/session_store.ts";
+import { hashOf } from "../system/hash.ts";
 import { decodeCursor, encodeCursor, type Place } from "./cursor.ts";
 import * as views from "./session_view.ts";
 
@@ -163,12 +164,8 @@ export class SessionList {
     place: Place | undefined,
     context: ListContext,
   ): Promise<{ readonly sessions: views.SessionSummary[]; readonly place: Place | null }> {
-    const byNode = filter.state === "attached" || filter.node !== undefined;
-    const ranges = !byNode
-      ? [keys.allSessions]
-      : filter.node === undefined
-      ? [keys.allAttached]
-      : context.processesOf(filter.node).map(keys.attachedTo);
+    const ranges = rangesOf(filter, context);
+    const byIndex = ranges[0] !== keys.allSessions;
     let after = place?.in === "store" ? place.after : [];
     const sessions: views.SessionSummary[] = [];
     let examined = 0;
@@ -182,7 +179,7 @@ export class SessionList {
         const most = Math.min(BATCH, Math.max(limit - sessions.length, 1));
         const rows = await this.#store.list(rest, { limit: most });
         examined += rows.length;
-        const cores = byNode ? await this.#coresOf(rows) : rows;
+        const cores = byIndex ? await this.#coresOf(rows) : rows;
         sessions.push(...await this.#matching(cores, filter, context));
         const last = rows.at(-1);
         if (last !== undefined) after = last.key.slice(1) as string[];
@@ -240,6 +237,16 @@ function matches(
 function offers(connections: Iterable<{ readonly service: string }>, service: string): boolean {
   for (const connection of connections) if (connection.service === service) return true;
   return false;
+}
+
+/** What a listing reads: an index, if one holds all that can match. */
+function rangesOf({ state, node, principal }: SessionFilter, context: ListContext): readonly Range[] {
+  if (node !== undefined) return context.processesOf(node).map(keys.attachedTo);
+  // Those that have ended are in no index.
+  if (principal !== undefined && state !== undefined && state !== "ended") {
+    return [keys.principalOf(hashOf(principal))];
+  }
+  return [state === "attached" ? keys.allAttached : keys.allSessions];
 }
 
 /** What of a range comes after `after`. */

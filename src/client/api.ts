@@ -40,7 +40,10 @@ export interface SessionEvents {
   readonly "ended": Ending;
   /** The server wants other credentials. With `auth` it is asked again; without, `ended` follows. */
   readonly "credentials": Ending;
-  /** Something failed that the session survives: the storage, `auth`, a listener. */
+  /**
+   * Something failed that the session survives: the storage, `auth`, a listener. While the storage fails nothing is acked
+   * and nothing new is sent; it is tried again until it works. Where nobody listens the platform reports the error as uncaught.
+   */
   readonly "error": { readonly error: Error };
 }
 
@@ -70,6 +73,11 @@ export interface Session extends AsyncDisposable {
   readonly id: string | null;
   /** Where it is now. */
   readonly phase: SessionPhase;
+  /**
+   * Resolves when its state was read from the storage: from then on `id`, `connections` and `kept` are what was stored.
+   * Never rejects. With a storage that answers at once, or none, they are there when `connect` returns.
+   */
+  readonly ready: Promise<void>;
   /** How it ended; null while it lives. */
   readonly ending: Ending | null;
   /** Own messages that the server has not acked, those that wait for room in the window included. */

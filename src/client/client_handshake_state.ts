@@ -47,6 +47,7 @@ export function dial(state: ClientState, { now }: Moment, effects: ClientEffect[
     challenge: "",
     auth: undefined,
     until: now + DIAL_TIMEOUT_MS,
+    stated: 0,
     refusal: null,
   };
   if (state.attached === null) {
@@ -68,6 +69,7 @@ export function sendStart(state: ClientState, effects: ClientEffect[]): void {
   if (settings.authenticated && dialling.auth === undefined) return;
   dialling.stage = "handshaking";
   const { received, secured: sent } = state.delivery;
+  dialling.stated = received;
   effects.push({
     kind: "transmit",
     conduit: dialling.conduit,
@@ -75,7 +77,9 @@ export function sendStart(state: ClientState, effects: ClientEffect[]): void {
       kind: "start",
       version: PROTOCOL_VERSION,
       challenge: dialling.challenge,
-      ...(identity === null ? {} : { resume: { ...identity, received, sent } }),
+      ...(identity === null
+        ? {}
+        : { resume: { session: identity.session, token: identity.token, received, sent } }),
       ...(dialling.auth === undefined ? {} : { auth: dialling.auth }),
       ...(settings.metadata === undefined ? {} : { metadata: settings.metadata }),
       settings: settings.requested,
@@ -176,6 +180,8 @@ function refused(state: ClientState, message: Refused, moment: Moment, effects: 
   state.dialling = null;
   const code = closeCode(reason);
   effects.push({ kind: "close_conduit", conduit: dialling.conduit, code: NORMAL_CLOSURE, reason: "" });
+  // The store did not answer the server in time: what this `start` asked for may yet take effect (`resume.takeover`).
+  if (reason === "unavailable") state.rival = true;
   const instruction = duringHandshake(instructionFor(reason));
   obey(state, instruction, { code, reason, detail }, retryAfter ?? null, moment, effects);
 }
@@ -212,12 +218,24 @@ function obey(
       if (!state.settings.authenticated) return endSession(state, { reason, detail }, stop, effects);
       return planDial(state, told, retryAfter, moment, effects);
     case "over":
+      if (reason === "unknown-session" && state.closing === null && fallBack(state)) {
+        return planDial(state, told, retryAfter, moment, effects);
+      }
       return failOver(state, { reason, detail }, code, effects);
     case "stop":
       return endSession(state, { reason, detail }, stop, effects);
     default:
       instruction satisfies never;
   }
+}
+
+/** The newest token is not known: goes back to the one in use before it, if that may still be good. */
+function fallBack(state: ClientState): boolean {
+  const { identity } = state;
+  if (identity === null || identity.inUse === null) return false;
+  state.identity = { session: identity.session, token: identity.inUse, inUse: null };
+  state.changes++;
+  return true;
 }
 
 function established(
@@ -245,7 +263,7 @@ function established(
   }
   const { session, token, resumed, node } = message;
   if (state.agreed === null) agree(state, message);
-  state.identity = { session, token };
+  state.identity = { session, token, inUse: identity?.token ?? null };
   state.dialling = null;
   state.dialAt = null;
   state.refusedCredentials = null;
@@ -260,6 +278,7 @@ function established(
   };
   state.changes++;
   // The incoming direction is not begun again: what was taken stays taken, and what the server repeats of it is dropped.
+  delivery.peerKnows(state.delivery, dialling.stated);
   const replayed = delivery.reattach(state.delivery, message);
   effects.push(
     resumed

@@ -26,7 +26,14 @@ export function handle(state: ClientState, message: Message, moment: Moment, eff
       const { acked } = state.delivery;
       const problem = delivery.acknowledge(state.delivery, message.received);
       if (problem !== null) return violated(state, problem, effects);
-      if (state.delivery.acked > acked) progressed(state);
+      if (state.delivery.acked > acked) {
+        progressed(state);
+        // A commit held what we said on this conduit, and so the proof of its token.
+        if (state.identity !== null && state.identity.inUse !== null) {
+          state.identity = { ...state.identity, inUse: null };
+          state.changes++;
+        }
+      }
       // The server has read what we said on this conduit: no older `start` of ours can win any more.
       state.rival = false;
       return;

@@ -64,6 +64,8 @@ export interface Dialling {
   auth: string | undefined;
   /** When it is given up. */
   until: number;
+  /** What its `start` said was received. */
+  stated: number;
   /** A refusal of an unknown reason waits for the close code that says what to do. */
   refusal: Refused | null;
 }
@@ -101,6 +103,20 @@ export interface Closing extends Ending {
   told: boolean;
 }
 
+/** What resumes the session. */
+export interface Identity {
+  readonly session: string;
+  /** The newest token that was offered. */
+  readonly token: string;
+  /**
+   * The one before it, until the server is known to have taken in that the newest is proven.
+   *
+   * The server keeps only so many unproven tokens: handshakes that the network delivered late can push the newest out,
+   * and never the one in use (`resume.rotate`).
+   */
+  readonly inUse: string | null;
+}
+
 /** What a write of the storage holds, so that its success can be told apart from what changed since. */
 export interface StorePoint {
   readonly taken: number;
@@ -114,7 +130,7 @@ export interface ClientState {
   readonly settings: ClientSettings;
   /** Creates the session; repeated until answered (`handshake.challenge`). */
   readonly challenge: string;
-  identity: { readonly session: string; readonly token: string } | null;
+  identity: Identity | null;
   agreed: Agreed | null;
   delivery: DeliveryState;
   mux: MuxState;

@@ -46,7 +46,7 @@ export interface RunnerHost {
 /** Who hears of what happens: after what the machine decided is done, never inside one of its steps. */
 export interface RunnerListener {
   /** The session's state is there: new, or read from the storage. */
-  ready(state: ClientState): void;
+  loaded(state: ClientState): void;
   told(event: Told): void;
   accepted(state: ClientState, connection: number): void;
   arrived(state: ClientState, connection: number): void;
@@ -170,7 +170,7 @@ export class ClientRunner {
 
   #ready(state: ClientState): void {
     this.#state = state;
-    this.#listener.ready(state);
+    this.#listener.loaded(state);
     for (const act of this.#untilReady.splice(0)) act();
   }
 

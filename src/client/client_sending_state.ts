@@ -165,7 +165,7 @@ function send(
     return number(state, { kind: "message", connection: id, body }, ticket);
   }
   if (state.waitingBytes + body.length + MESSAGE_OVERHEAD_BYTES > state.settings.storedBytes) {
-    const detail = `more than ${state.settings.storedBytes} bytes wait to be sent: await send`;
+    const detail = `more than ${state.settings.storedBytes} bytes wait to be sent: wait for send to resolve`;
     return void effects.push({ kind: "unsent", ticket, reason: "overloaded", detail });
   }
   wait(state, connection, { kind: "message", body, ticket });

@@ -72,8 +72,12 @@ export function restore(settings: ClientSettings, stored: string): ClientState {
   if (root.format !== FORMAT) throw new Error(`stored state has format ${root.format}, not ${FORMAT}`);
   const state = newClient(settings, string(root.challenge, "challenge"));
   if (root.identity !== null) {
-    const { session, token } = record(root.identity, "identity");
-    state.identity = { session: string(session, "session"), token: string(token, "token") };
+    const { session, token, inUse } = record(root.identity, "identity");
+    state.identity = {
+      session: string(session, "session"),
+      token: string(token, "token"),
+      inUse: inUse === null ? null : string(inUse, "inUse"),
+    };
     state.agreed = readAgreed(root.agreed);
   }
   const limits = state.agreed?.limits;
@@ -94,6 +98,8 @@ export function restore(settings: ClientSettings, stored: string): ClientState {
   state.mux.highestOwn = count(root.highestOwn, "highestOwn");
   state.mux.highestPeer = count(root.highestPeer, "highestPeer");
   for (const item of list(root.connections, "connections")) readConnection(state, record(item, "connection"));
+  // A `start` of the page that was here before may be unanswered.
+  state.rival = true;
   state.storedChanges = state.changes;
   return state;
 }

@@ -23,6 +23,7 @@ type Listener = (details: never) => void;
 
 /** A session as `connect` gives it. */
 export class LiveSession implements Session, RunnerListener {
+  readonly ready: Promise<void>;
   readonly #runner: ClientRunner;
   readonly #listeners = new Map<SessionEventName, Set<Listener>>();
   /** Of the present session, by id. */
@@ -39,6 +40,7 @@ export class LiveSession implements Session, RunnerListener {
     this.#storedBytes = host.settings.storedBytes;
     this.#startsAnew = host.startAnew;
     this.#runner = new ClientRunner(host, this);
+    this.ready = new Promise((resolve) => this.#runner.whenReady(resolve));
     this.#stopProbes = watch(() => this.#runner.happen({ kind: "nudge" }));
     this.#runner.begin();
   }
@@ -114,7 +116,7 @@ export class LiveSession implements Session, RunnerListener {
 
   // RunnerListener
 
-  ready(state: ClientState): void {
+  loaded(state: ClientState): void {
     this.#live = new Map();
     this.#unclaimed = new Set();
     for (const { id, service } of [...state.connections.values()].sort((a, b) => a.id - b.id)) {

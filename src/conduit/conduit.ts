@@ -15,6 +15,7 @@ import type { Frame, Subprotocol } from "../protocol/codec.ts";
 export interface Conduit {
   /** Unique in this process; ascending. */
   readonly id: number;
+  /** Which encoding its frames have. */
   readonly subprotocol: Subprotocol;
   /** Bytes accepted by `send` that have not left this process. */
   readonly bufferedBytes: number;
@@ -31,8 +32,13 @@ export interface Conduit {
 
 /** Who listens to a conduit. */
 export interface ConduitHandler {
+  /** One whole frame, in order. */
   onFrame(frame: Frame): void;
-  /** @param code The code the other side gave; 1006 when the conduit broke without one. */
+  /**
+   * The conduit is gone.
+   *
+   * @param code The code the other side gave; 1006 when the conduit broke without one.
+   */
   onClose(code: number, reason: string): void;
 }
 

@@ -89,6 +89,7 @@ export class CountedMetrics implements Metrics {
   sweepsFailed = 0;
   /** How late the last sweep was, milliseconds. */
   sweepLag = 0;
+  readonly upgradesRefusedBy = new CountByName<string>(["400", "403", "426", "503"]);
   readonly refusedBy = new CountByName<Reason>(REFUSALS);
   readonly endedBy = new CountByName<Reason>(ENDINGS);
   readonly violatedRules = new CountByName<RuleId>([]);
@@ -128,6 +129,10 @@ export class CountedMetrics implements Metrics {
 
   caughtUp(after: number): void {
     this.caughtUpAfter.observe(after);
+  }
+
+  upgradeRefused(status: number): void {
+    this.upgradesRefusedBy.add(String(status));
   }
 
   refused(reason: Reason): void {

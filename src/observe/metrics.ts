@@ -29,6 +29,8 @@ export interface Metrics {
   established(resumed: boolean, replayed: number): void;
   /** A resumed client has all that it lacked. @param after Since its `start`. */
   caughtUp(after: number): void;
+  /** A request at the route of conduits was refused before it became one. @param status The HTTP status. */
+  upgradeRefused(status: number): void;
   /** A handshake was refused. */
   refused(reason: Reason): void;
   /** A session ended, and that is committed. */
@@ -54,6 +56,7 @@ export const NO_METRICS: Metrics = {
   windowFull() {},
   established() {},
   caughtUp() {},
+  upgradeRefused() {},
   refused() {},
   ended() {},
   protocolError() {},

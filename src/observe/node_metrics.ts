@@ -61,6 +61,12 @@ function sessions(page: Exposition, counted: CountedMetrics, node: NodeLevels): 
     ["new", counted.sessionsNew],
     ["resumed", counted.sessionsResumed],
   ]);
+  page.counted(
+    "holdfast_upgrades_refused_total",
+    "Requests that did not become conduits.",
+    "status",
+    counted.upgradesRefusedBy,
+  );
   page.counted("holdfast_refused_total", "Handshakes refused.", "reason", counted.refusedBy);
   page.counted("holdfast_ended_total", "Sessions ended, when that is committed.", "reason", counted.endedBy);
   page.histogram(

@@ -112,6 +112,7 @@ export function instructionForCode(code: number): Instruction {
 /** Why a connection was rejected or ended by the side that names it; open for applications' own. */
 export const CONNECTION_REASONS = [
   "unknown-service",
+  "forbidden",
   "too-many-connections",
   "malformed-body",
   "overloaded",

@@ -220,12 +220,17 @@ export function ackDueAt(state: DeliveryState): number | null {
 
 /** Notes that the peer is told `received`, and gives that count. */
 export function tellReceived(state: DeliveryState): number {
-  while (state.ackSent < state.received) {
+  peerKnows(state, state.received);
+  state.ackOwedSince = null;
+  return state.received;
+}
+
+/** Notes that the peer was told `received` earlier, in a handshake: what it may send counts from there. */
+export function peerKnows(state: DeliveryState, received: number): void {
+  while (state.ackSent < received) {
     state.unackedBytes -= shift(state.unackedCosts);
     state.ackSent++;
   }
-  state.ackOwedSince = null;
-  return state.received;
 }
 
 /** The counters that a peer states in `start.resume` or `established` (`resume.exchange`). */

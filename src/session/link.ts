@@ -6,7 +6,7 @@ import type { HandshakeSpan, Tracing } from "../observe/tracing.ts";
 import type { Frame, FrameCodec } from "../protocol/codec.ts";
 import { encodeConduit } from "../protocol/encode.ts";
 import type { ConduitMessage, Start } from "../protocol/messages.ts";
-import { closeCode } from "../protocol/reasons.ts";
+import { closeCode, type Reason } from "../protocol/reasons.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Refusal } from "./admission_state.ts";
 
@@ -166,6 +166,18 @@ export class Link implements ConduitHandler {
       bytes += length;
     }
     this.#sendFrame(from === 0 ? encoded : encoded.slice(from));
+  }
+
+  /** Reads nothing more from now on, and closes the conduit once it is known how; at the latest in `handshakeTimeout`. */
+  closeWhenKnown(reason: Promise<Reason>, otherwise: Reason): void {
+    if (this.#phase === "closed") return;
+    this.#finish();
+    const close = (why: Reason) => {
+      cancel();
+      this.#conduit.close(closeCode(why), why);
+    };
+    const cancel = this.#armTimeout(() => close(otherwise));
+    reason.then(close, () => close(otherwise));
   }
 
   /** Closes the conduit; nothing more is read from it. */

@@ -30,6 +30,8 @@ export interface RunnerHost {
   storedBytesFor(principal: string): number;
   /** A commit made a session of this principal store so many bytes more, or less. */
   stored(principal: string, bytes: number): void;
+  /** Closes the conduit of a session that another node wrote; `offered` is the token its `established` carried. */
+  letGo(link: Link, session: string, offered: TokenHash | null): void;
   /** The session left this node's memory: parked, ended, or owned by another node. */
   forget(runner: SessionRunner, why: "parked" | "ended" | "moved"): void;
 }

@@ -29,10 +29,12 @@ import { DRAINING, rateLimited, type Refusal, UNAVAILABLE } from "./admission_st
 import { Drain } from "./drain_runner.ts";
 import { EndedMemory } from "./ended_memory.ts";
 import { Link, type LinkHost } from "./link.ts";
+import { reasonOfLoss } from "./lost_conduit.ts";
 import type { SessionState } from "./session_model.ts";
 import type { RunnerHost } from "./runner_host.ts";
 import { SessionRunner } from "./session_runner.ts";
 import { DEFAULT_SLOTS, NODE_FULL, type SlotLimits, Slots } from "./slots_runner.ts";
+import type { TokenHash } from "./token_state.ts";
 
 /** What strangers may do before it is known who they are. */
 export interface StrangerLimits {
@@ -98,6 +100,8 @@ export class SessionRegistry implements LinkHost, RunnerHost {
   readonly authenticator: Authenticator;
   /** Whether there is room for a session, and what anonymous ones store. */
   readonly slots: Slots;
+  /** Sessions whose memory turned out to be void, until the sweeper has seen who has them now. */
+  readonly lost = new Set<string>();
   readonly #admission: Admission;
   readonly #strangers: StrangerLimits;
   readonly #addresses: AddressState;
@@ -290,6 +294,10 @@ export class SessionRegistry implements LinkHost, RunnerHost {
     });
   }
 
+  letGo(link: Link, session: string, offered: TokenHash | null): void {
+    link.closeWhenKnown(reasonOfLoss(this.options.store, session, offered), "unavailable");
+  }
+
   forget(runner: SessionRunner, why: "parked" | "ended" | "moved"): void {
     const { id, principal, settings, ended, tokens } = runner.state;
     if (this.#sessions.get(id) === runner) this.#sessions.delete(id);
@@ -298,7 +306,9 @@ export class SessionRegistry implements LinkHost, RunnerHost {
     if (why === "ended" && settings.durability === "ephemeral" && ended !== null && tokens.current !== null) {
       this.ended.remember(id, { tokens, principal, ...ended }, ended.at + settings.resumeWindow);
     }
-    if (why === "moved" && runner.version !== null) this.log.info("session-moved", { session: id });
+    if (why !== "moved" || settings.durability !== "durable") return;
+    this.lost.add(id);
+    if (runner.version !== null) this.log.info("session-moved", { session: id });
   }
 
   /**

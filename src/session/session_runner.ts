@@ -157,7 +157,7 @@ export class SessionRunner implements CommitSource {
     for (const { id, service } of this.state.mux.connections.values()) this.#services.ended(id, service);
     const link = this.#conduits.attached;
     this.#leave("moved");
-    link?.close(closeCode("superseded"), "superseded");
+    if (link !== null) this.#host.letGo(link, this.state.id, this.state.attached?.offered ?? null);
   }
 
   // CommitSource

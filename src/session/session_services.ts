@@ -31,7 +31,13 @@ export class SessionServices {
       const detail = `no service ${JSON.stringify(name)} here`;
       return this.#session.act({ do: "reject", connection: id, reason: "unknown-service", detail });
     }
-    const connection = new RunnerConnection(this.#session, id);
+    // What the service does before it has accepted follows the accept.
+    const early: ServiceAction[] = [];
+    let opening = true;
+    const connection = new RunnerConnection({
+      state: this.#session.state,
+      act: (action) => opening ? void early.push(action) : this.#session.act(action),
+    }, id);
     let rejection: Rejection | void = undefined;
     try {
       rejection = service.onOpen?.(connection, metadata);
@@ -39,8 +45,12 @@ export class SessionServices {
       rejection = { reason: "service-failed", detail: "the service failed" };
       this.#threw(name, error);
     }
-    if (rejection === undefined) this.#session.act({ do: "accept", connection: id });
-    else this.#session.act({ do: "reject", connection: id, ...rejection });
+    opening = false;
+    if (rejection !== undefined) {
+      return this.#session.act({ do: "reject", connection: id, ...rejection });
+    }
+    this.#session.act({ do: "accept", connection: id });
+    for (const action of early) this.#session.act(action);
   }
 
   /** Hands one message to the service of its connection. */

@@ -13,7 +13,7 @@ import { encodeTombstone, type Tombstone } from "../storage/session_record.ts";
 import type { Range, SessionStore, StoredEntry, StoreKey, Version } from "../storage/session_store.ts";
 import type { Clock } from "../system/clock.ts";
 import { withEntry } from "./history.ts";
-import { decodeNode, type NodeDirectory } from "./node_directory.ts";
+import { decodeNode, NODE_LIFETIME_MS, type NodeDirectory } from "./node_directory.ts";
 import type { SessionRegistry } from "./session_registry.ts";
 import type { SessionRunner } from "./session_runner.ts";
 import { endingDue } from "./session_state.ts";
@@ -40,6 +40,8 @@ export class Sweeper {
   #sweeping: Promise<void> | null = null;
   #stopped = false;
   #lostNodesAt = 0;
+  /** Processes that have sessions and no row, and until when they are waited for. */
+  readonly #rowless = new Map<string, number>();
 
   constructor(registry: SessionRegistry, directory: NodeDirectory) {
     this.#registry = registry;
@@ -74,6 +76,7 @@ export class Sweeper {
   /** One sweep: every deadline that is due, and now and then the sessions of lost nodes. */
   async sweep(): Promise<void> {
     await this.#sweepMoved();
+    await this.#sweepLost();
     this.#registry.metrics.swept(await this.#sweepDeadlines());
     const now = this.#clock.now();
     if (now < this.#lostNodesAt) return;
@@ -87,6 +90,18 @@ export class Sweeper {
     for (const { key } of rows) {
       await this.#registry.find(key[2] as string)?.confirmOwnership();
       await this.#store.atomic({ checks: [], puts: [], deletes: [key] });
+    }
+  }
+
+  /**
+   * Looks after the sessions that this node gave up because a commit of theirs failed: one that is nobody else's (the
+   * commit could not even be made) is detached from now on, or it would count as attached here for ever.
+   */
+  async #sweepLost(): Promise<void> {
+    const { boot, lost } = this.#registry;
+    for (const session of lost) {
+      await this.#release(keys.attachedKey(boot, session), session, boot, this.#clock.now());
+      lost.delete(session);
     }
   }
 
@@ -166,15 +181,25 @@ export class Sweeper {
       range = { ...keys.allAttached, start: ["attached", boot, LAST] };
       if (boot === this.#registry.boot) continue;
       const [row] = await this.#store.get([keys.nodeKey(boot)]);
-      const expiresAt = row === null || row === undefined ? now : decodeNode(row.value).expiresAt;
+      const expiresAt = row === null || row === undefined
+        ? this.#rowlessUntil(boot, now)
+        : decodeNode(row.value).expiresAt;
       if (expiresAt <= now) await this.#releaseSessionsOf(boot, expiresAt);
     }
+    for (const [boot, until] of this.#rowless) if (until <= now) this.#rowless.delete(boot);
     for (const row of await this.#store.list(keys.allNodes, { limit: BATCH })) {
       const boot = row.key[1] as string;
       if (decodeNode(row.value).expiresAt > now || boot === this.#registry.boot) continue;
       const left = await this.#store.list(keys.attachedTo(boot), { limit: 1 });
       if (left.length === 0) await this.#delete([row.key], row.key, row.version);
     }
+  }
+
+  /** A process without a row may only just have begun: it has a lifetime to write one before it counts as lost. */
+  #rowlessUntil(boot: string, now: number): number {
+    const until = this.#rowless.get(boot) ?? now + NODE_LIFETIME_MS;
+    this.#rowless.set(boot, until);
+    return until;
   }
 
   /** Detaches, as of `since`, every session that a lost node still seems to have. */

@@ -55,6 +55,9 @@ export const principalKey = (principalHash: string, session: string): StoreKey =
 ];
 export const principalOf = (principalHash: string): Range => ({ prefix: ["principal", principalHash] });
 
+/** A principal that may not come in. */
+export const blockedKey = (principalHash: string): StoreKey => ["blocked", principalHash];
+
 /** What a push with an idempotency key did; the key enters hashed. */
 export const receiptKey = (session: string, keyHash: string): StoreKey => ["push", session, keyHash];
 

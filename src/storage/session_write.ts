@@ -126,7 +126,12 @@ function planCore(
   const deletes: StoreKey[] = [];
   const attachedHere = state.attached !== null || point.attaching !== null && !point.attaching.lost;
   const detachedAt = attachedHere ? null : state.detachedAt ?? now;
-  const deadline = detachedAt === null ? null : endsAt(state, detachedAt);
+  const deadline = detachedAt !== null
+    ? endsAt(state, detachedAt)
+    // A creation may be applied late, when its node has given it up: nobody but the sweeper would ever find it.
+    : isProvisional(state)
+    ? state.provisionalUntil
+    : null;
   const attachedTo = attachedHere ? attempt.boot : null;
   moveRows(state.id, stored, { deadline, attachedTo }, puts, deletes);
 

@@ -2,7 +2,11 @@
 
 /** A source of random bytes; the system one is cryptographically strong. */
 export interface Random {
-  /** @returns `length` new random bytes. */
+  /**
+   * Gives bytes that nobody can predict.
+   *
+   * @returns `length` new random bytes.
+   */
   bytes(length: number): Uint8Array<ArrayBuffer>;
 }
 

@@ -22,7 +22,6 @@ const NOT_YET: Readonly<Record<string, string>> = {
   "channel.finish": "comes with channels",
   "channel.reset": "comes with channels",
   "channel.resume": "comes with channels",
-  "resume.reauthorise": "comes with authentication",
 };
 
 const RULE = /\b(?:frame|handshake|delivery|resume|keepalive|end|connection|call|channel)\.[a-z][a-z-]*\b/g;

@@ -72,7 +72,7 @@ Deno.test("a turn that is larger than the server's frames is split", async () =>
   for (let n = 0; n < 10; n++) void connection.send(new Uint8Array(10_000).fill(n));
   await settle();
   assert.equal(line.of("message").length, 10);
-  assert.ok(line.frames.every((frame) => frame.length <= 3));
+  assert.ok(line.frames.every((frame) => frame.length <= 4));
 });
 
 // @rule frame.cost

@@ -128,6 +128,7 @@ type Line = Awaited<ReturnType<typeof attachedClient>>["line"];
 Deno.test("a session that was never asked for closes at once, and dials no more", async () => {
   const { session, clock, server } = await client();
   await session.close();
+  await settle();
   assert.equal(session.phase, "ended");
   assert.equal(clock.pending, 0);
   assert.notEqual(server.line.closedWith, null);

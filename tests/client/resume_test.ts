@@ -269,3 +269,40 @@ Deno.test("offline by request nothing is dialled, what is sent waits, and online
   await server.establish({ received: 1, sent: 1 });
   assert.deepEqual(server.line.numbered.map(({ seq }) => seq), [2]);
 });
+
+// @rule resume.rotate
+Deno.test("a newest token that the server no longer knows falls back once to the one in use before it", async () => {
+  const { fixture, server, clock, line } = await attachedClient();
+  await line.end();
+  await clock.advanceToNext();
+  await server.establish();
+  await server.line.end();
+  await clock.advanceToNext();
+  server.line.open();
+  await settle();
+  assert.equal(server.line.start.resume?.token, "token-2");
+  await server.line.say({ kind: "refused", reason: "unknown-session", detail: "" });
+  await clock.advanceToNext();
+  server.line.open();
+  await settle();
+  assert.equal(server.line.start.resume?.token, "token-1");
+  await server.line.say({ kind: "refused", reason: "unknown-session", detail: "" });
+  assert.equal(fixture.details("lost").length, 1);
+});
+
+// @rule resume.rotate
+Deno.test("a token that is known to be proven is the only one that is presented", async () => {
+  const { fixture, server, clock, connection, line } = await attachedClient();
+  await line.end();
+  await clock.advanceToNext();
+  await server.establish();
+  await connection.send("proves it");
+  await settle();
+  await server.line.say({ kind: "ack", received: 2 });
+  await server.line.end();
+  await clock.advanceToNext();
+  server.line.open();
+  await settle();
+  await server.line.say({ kind: "refused", reason: "unknown-session", detail: "" });
+  assert.equal(fixture.details("lost").length, 1);
+});

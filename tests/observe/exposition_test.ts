@@ -43,6 +43,7 @@ Deno.test("the page of a node that did nothing yet, and of one that did everythi
   counted.established(false, 0);
   counted.established(true, 12);
   counted.caughtUp(1_234);
+  counted.upgradeRefused(403);
   counted.refused("stale-token");
   counted.ended("superseded");
   counted.protocolError("delivery.gap");
@@ -69,6 +70,7 @@ Deno.test("the page of a node that did nothing yet, and of one that did everythi
       ["holdfast_established_total", { kind: "new" }, 1],
       ["holdfast_established_total", { kind: "resumed" }, 1],
       ["holdfast_resume_caught_up_seconds_sum", {}, 1.234],
+      ["holdfast_upgrades_refused_total", { status: "403" }, 1],
       ["holdfast_refused_total", { reason: "stale-token" }, 1],
       ["holdfast_ended_total", { reason: "superseded" }, 1],
       ["holdfast_protocol_errors_total", { rule: "delivery.gap" }, 1],

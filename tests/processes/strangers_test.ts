@@ -167,12 +167,12 @@ Deno.test("with HOLDFAST_AUTH=jwt a token opens a session, none or a wrong one d
             JSON.stringify(["start", { version: 1, challenge: crypto.randomUUID(), ...credentials }]),
           );
         });
-        socket.on("message", (data) => {
+        socket.on("message", (data: unknown) => {
           const [kind, fields] = JSON.parse(String(data).split("\n")[0]!);
           told = kind === "refused" ? fields.reason : kind;
           if (kind === "established") socket.close();
         });
-        socket.on("close", (code) => resolve(code > 4000 ? `${told} ${code}` : told));
+        socket.on("close", (code: number) => resolve(code > 4000 ? `${told} ${code}` : told));
         socket.on("error", reject);
       });
     assert.equal(await outcome(good), "established");

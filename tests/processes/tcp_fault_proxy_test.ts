@@ -142,6 +142,47 @@ Deno.test("a stalled link holds what comes and lets it all through afterwards, i
   });
 });
 
+Deno.test("a bytewise link passes so many bytes in pieces of one, and then whole pieces again", async () => {
+  await withRig(async ({ client, server, link, proxy }) => {
+    const sizes: number[] = [];
+    server.socket.on("data", (piece: Uint8Array) => sizes.push(piece.length));
+    link.bytewise(20);
+    client.socket.write("abcdefghijklmnopqrstuvwxyz");
+    await server.until((peer) => peer.received.length === 26);
+    assert.equal(server.received, "abcdefghijklmnopqrstuvwxyz");
+    // The kernel may join neighbours, but not all of them.
+    assert.ok(sizes.length >= 8, `it came in pieces of ${sizes}`);
+    assert.equal(proxy.counts.bytewise, 1);
+  });
+});
+
+Deno.test("connections go to several targets by turns, and past one that does not listen", async () => {
+  const accepted = [0, 0];
+  const listeners = accepted.map((_, index) =>
+    createServer((socket) => void (accepted[index]!++, socket.end()))
+  );
+  await Promise.all(listeners.map((each) => {
+    return new Promise<void>((resolve) => void each.listen(0, "127.0.0.1", () => resolve()));
+  }));
+  const targets = listeners.map((each) => ({
+    hostname: "127.0.0.1",
+    port: (each.address() as AddressInfo).port,
+  }));
+  const proxy = await TcpFaultProxy.listen(...targets, { hostname: "127.0.0.1", port: 1 });
+  for (let n = 0; n < 6; n++) {
+    const client = new Peer(connect({ host: "127.0.0.1", port: proxy.port }));
+    await client.until((peer) => peer.ended);
+    client.socket.destroy();
+  }
+  // The third and the sixth found nobody at their turn and went on to the first.
+  assert.deepEqual(accepted, [4, 2]);
+  assert.equal(proxy.counts.unreachable, 0);
+  await proxy.close();
+  await Promise.all(
+    listeners.map((each) => new Promise<void>((resolve) => void each.close(() => resolve()))),
+  );
+});
+
 Deno.test("a target that does not listen resets the client", async () => {
   const proxy = await TcpFaultProxy.listen({ hostname: "127.0.0.1", port: 1 });
   const client = new Peer(connect({ host: "127.0.0.1", port: proxy.port }));

@@ -225,3 +225,55 @@ Deno.test("at most 64 volatile messages wait per connection; newer ones are drop
     Array.from({ length: 64 }, (_, i) => i),
   );
 });
+
+// @rule delivery.sequence
+Deno.test("one choke point: whatever produced a message, it is numbered with all the others", async () => {
+  const chatty: Service = {
+    name: "chatty",
+    onOpen: (_, metadata) => metadata["refuse"] === undefined ? undefined : { reason: "full", detail: "" },
+    onMessage: (connection) => {
+      connection.send(encodeBody("answer"));
+      connection.end("done");
+    },
+  };
+  const { client } = await connected({ services: [chatty, echo] });
+  client.say({ kind: "open", connection: 1, service: "chatty" });
+  client.say({ kind: "open", connection: 3, service: "chatty", metadata: { refuse: "" } });
+  client.say({ kind: "open", connection: 5, service: "nobody" });
+  client.say({ kind: "call", connection: 1, request: 1, method: "none", body: encodeBody(null) });
+  client.echo("go");
+  client.open(7);
+  client.say({ kind: "message", connection: 7, body: new Uint8Array([0xc1]) });
+  await settle();
+  assert.deepEqual(answers(client).map(({ seq, kind }) => `${seq} ${kind}`), [
+    "1 accept",
+    "2 reject",
+    "3 reject",
+    "4 response",
+    "5 message",
+    "6 end",
+    "7 accept",
+    "8 end",
+  ]);
+});
+
+// @rule connection.open
+Deno.test("what a service sends while it opens a connection follows the accept; of a rejected one nothing is sent", async () => {
+  const greeter: Service = {
+    name: "greeter",
+    onOpen: (connection, metadata) => {
+      connection.send(encodeBody("welcome"));
+      return metadata.from === "test" ? undefined : { reason: "stranger", detail: "" };
+    },
+    onMessage: () => {},
+  };
+  const { client } = await connected({ services: [greeter] });
+  client.say(open(1, 1, "greeter").payload);
+  client.say({ kind: "open", connection: 3, service: "greeter" });
+  await settle();
+  assert.deepEqual(answers(client).map(({ kind, connection }) => [kind, connection]), [
+    ["accept", 1],
+    ["message", 1],
+    ["reject", 3],
+  ]);
+});

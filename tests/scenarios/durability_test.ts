@@ -313,6 +313,24 @@ Deno.test("a session whose commit cannot be assembled is dropped from memory, an
   a.log.verify();
 });
 
+// @rule resume.window
+Deno.test("a session that its own node gave up is detached from then on, and ends if nobody comes", async () => {
+  const clock = new FakeClock();
+  const node = new TestNode({ clock, sweeps: true, resumeWindow: 60_000 });
+  const client = await opened(node);
+  client.echo(0);
+  await settle();
+  node.log.expectError("commit_prepare_failed");
+  const runner = node.registry.find(client.session!)!;
+  runner.state.delivery.sent += 5;
+  runner.state.changes++;
+  await runner.confirmOwnership();
+  await clock.advance(2_000);
+  assert.deepEqual(await node.rows(["attached"]), []);
+  await clock.advance(62_000);
+  await assert.rejects(client.connect(node), /"expired"/);
+});
+
 for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
   // @rule delivery.dedupe, delivery.order, resume.repeat, resume.anywhere
   Deno.test(`three clients, two nodes, a failing store and breaks at random (seed ${seed}): each echo once, in order`, async () => {

@@ -211,6 +211,42 @@ Deno.test("the sessions of a lost node wait their window from the node's last si
   await stopped(b);
 });
 
+Deno.test("a node that could not write its directory row yet keeps its sessions", async () => {
+  const { node: start, clock, store } = shared();
+  const b = start();
+  await clock.advance(21_000);
+  const a = new TestNode({ clock, store });
+  const client = await opened(a);
+  await clock.advance(6_000);
+  a.directory.start();
+  await clock.advance(16_000);
+  assert.deepEqual(await b.rows(["attached", a.boot]), [`attached/${a.boot}/${client.session}`]);
+  client.echo(1);
+  await settle();
+  assert.deepEqual(client.echoes, [0, 1]);
+  assert.ok(client.peer!.open);
+  await a.crash();
+  await clock.advance(40_000);
+  assert.deepEqual(await b.rows(["attached"]), []);
+  await stopped(b);
+});
+
+// @rule resume.window
+Deno.test("the sessions of a process without a directory row are released in the end", async () => {
+  const { node: start, clock, store } = shared();
+  const a = new TestNode({ clock, store });
+  const client = await opened(a);
+  await a.crash();
+  const b = start();
+  await clock.advance(45_000);
+  assert.deepEqual(await b.rows(["attached"]), []);
+  client.echo(1);
+  await client.connect(b);
+  await settle();
+  assert.deepEqual(client.echoes, [0, 1]);
+  await stopped(b);
+});
+
 Deno.test("a store that was away makes all rows look old, and nobody is judged by that", async () => {
   const { node: start, clock, store } = shared();
   const [a, b] = [start(), start()];

@@ -68,7 +68,11 @@ Deno.test("a start is judged by version, then challenge, then windows", () => {
 
 // @rule handshake.order, resume.refused
 Deno.test("a resume is judged by token, then credentials, then ending, then settings, then counters", () => {
-  const wrong = { authentication: NOBODY, counters: { received: 9, sent: 0 }, settings: { windowMessages: 3 } };
+  const wrong = {
+    authentication: NOBODY,
+    counters: { received: 9, sent: 0 },
+    settings: { windowMessages: 3 },
+  };
   const reasonFor = (token: string, now: number, authentication = NOBODY) =>
     judgeResume(session(), { ...wrong, authentication, token }, now)?.reason;
   assert.equal(reasonFor("nobody's", NOW + 70_000, UNKNOWN_KEY), "unknown-session");

@@ -1,5 +1,6 @@
 /** A whole cluster in one process, as a plan describes it: nodes, clients, the store and the lines between them. */
 
+import type { Subprotocol } from "../../src/protocol/codec.ts";
 import { MemorySessionStore } from "../../src/storage/memory_session_store.ts";
 import type { StoreKey } from "../../src/storage/session_store.ts";
 import { SeededRandom } from "../support/seeded_random.ts";
@@ -34,12 +35,14 @@ export class Cluster implements ClientHost {
   readonly storeWitness: StoreWitness;
   readonly wireWitness: WireWitness;
   readonly lines = new Set<SimLine>();
+  /** Clients that were away for longer than their session waits. */
+  readonly overslept = new Set<SimClient>();
   /** What happened, by name. */
   readonly counts = new Map<string, number>();
   /** The first thing that must not happen. */
   failure: string | null = null;
   /** The last lines of the trace. */
-  readonly trace_: string[] = [];
+  readonly remembered: string[] = [];
   readonly #inner: MemorySessionStore;
   readonly #random: SeededRandom;
   readonly #lineRandom: SeededRandom;
@@ -69,8 +72,11 @@ export class Cluster implements ClientHost {
       random: this.#random.fork(),
       rates: plan.rates,
       latency: plan.storeLatency,
+      asked: (atomic) => this.storeWitness.asked(atomic),
       applied: (atomic, version, by) => {
-        this.trace(`applied ${version} by ${by.name}: ${atomic.puts.map(({ key }) => key.join("/")).join(" ")}`);
+        this.trace(
+          `applied ${version} by ${by.name}: ${atomic.puts.map(({ key }) => key.join("/")).join(" ")}`,
+        );
         this.storeWitness.applied(atomic, version, timeline.now);
       },
       count: (fault) => this.count(fault),
@@ -152,20 +158,26 @@ export class Cluster implements ClientHost {
     return this.#random.fork();
   }
 
-  dial(client: SimClient, process: SimProcess, handler: SimDialHandler): SimEnd {
+  dial(
+    client: SimClient,
+    process: SimProcess,
+    subprotocol: Subprotocol,
+    handler: SimDialHandler,
+  ): SimEnd {
     const { timeline, plan: { lineLatency } } = this;
     if (!this.#since.has(client)) this.#since.set(client, timeline.now);
     const node = this.#nodeFor(client);
     const line = new SimLine({
       id: ++this.#lastLine,
-      subprotocol: client.spec.subprotocol,
+      subprotocol,
       timeline,
       random: this.#lineRandom.fork(),
       client: process,
       server: node.process,
       witness: this.wireWitness,
       latency: lineLatency,
-      onError: (error) => this.fail(`a handler threw ${error instanceof Error ? error.stack : String(error)}`),
+      onError: (error) =>
+        this.fail(`a handler threw ${error instanceof Error ? error.stack : String(error)}`),
     });
     this.lines.add(line);
     this.trace(`${line.id} dialled by ${process.name} to ${node.process.name}`);
@@ -174,7 +186,9 @@ export class Cluster implements ClientHost {
     line.client.listen(handler);
     const travel = () => this.#lineRandom.between(lineLatency.least, lineLatency.most);
     timeline.after(travel(), () => {
-      if (!node.up || node.process !== line.options.server) return void timeline.after(travel(), () => line.client.cut());
+      if (!node.up || node.process !== line.options.server) {
+        return void timeline.after(travel(), () => line.client.cut());
+      }
       node.process.enter(() => {
         node.accept(line);
         timeline.after(travel(), () =>
@@ -198,8 +212,8 @@ export class Cluster implements ClientHost {
   trace(line: string): void {
     const text = `${this.timeline.now - Date.UTC(2030, 0, 1)} ${line}`;
     for (let i = 0; i < text.length; i++) this.#hash = Math.imul(this.#hash ^ text.charCodeAt(i), 0x01000193);
-    this.trace_.push(text);
-    if (this.trace_.length > 2 * REMEMBERED) this.trace_.splice(0, REMEMBERED);
+    this.remembered.push(text);
+    if (this.remembered.length > 2 * REMEMBERED) this.remembered.splice(0, REMEMBERED);
     this.#print?.(text);
   }
 
@@ -214,6 +228,15 @@ export class Cluster implements ClientHost {
     this.trace(`${client.spec.name} lost ${session}: ${reason}: ${detail}`);
     this.count(`lost: ${reason}`);
     if (client.shared) return;
+    if (this.overslept.delete(client)) {
+      // A session that was never proven leaves no memory of itself.
+      const told = this.storeWitness.sessions.get(session ?? "")?.proven === true
+        ? "expired"
+        : "unknown-session";
+      if (reason !== told) this.fail(`${client.spec.name} came back too late and was told ${reason}`);
+      client.vanish();
+      return;
+    }
     const unproven = session === null || this.storeWitness.sessions.get(session)?.proven !== true;
     if (unproven && this.timeline.now - since > PROVISIONAL_MS) return;
     if (client.spec.settings.durability === "ephemeral") {

@@ -3,40 +3,32 @@
  * event, so that a reload may come at any moment.
  */
 
-import { decodeBody } from "../../src/protocol/body.ts";
-import type { Frame, FrameCodec } from "../../src/protocol/codec.ts";
+import type { Frame, FrameCodec, Subprotocol } from "../../src/protocol/codec.ts";
 import { codecFor } from "../../src/protocol/codecs.ts";
 import { encodeConduit } from "../../src/protocol/encode.ts";
 import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
-import type { ConduitMessage, Established, Message, SessionMessage } from "../../src/protocol/messages.ts";
+import type { ConduitMessage, Established, Message } from "../../src/protocol/messages.ts";
 import { instructionFor, instructionForCode, isReason } from "../../src/protocol/reasons.ts";
 import * as delivery from "../../src/session/delivery_state.ts";
 import { secret } from "../../src/system/random.ts";
 import type { SeededRandom } from "../support/seeded_random.ts";
+import {
+  type ForeignSession,
+  freshSession,
+  produce,
+  receive,
+  reloaded,
+  reopen,
+  type Windows,
+  windowsFor,
+} from "./foreign_session.ts";
 import type { ClientHost, ClientSpec, SimClient } from "./sim_client.ts";
 import type { SimEnd } from "./sim_line.ts";
 import type { SimNode } from "./sim_node.ts";
 import type { SimProcess } from "./sim_process.ts";
-import { BEGINNING, isComplete, outstanding, type Progress, request, takeReply } from "./workload.ts";
+import { isComplete } from "./workload.ts";
 
 const ANSWER_TIMEOUT_MS = 12_000;
-const MOST_OUTSTANDING = 12;
-
-/** What a reload finds. */
-interface Kept {
-  readonly challenge: string;
-  session: string | null;
-  token: string | null;
-  readonly delivery: delivery.DeliveryState;
-  /** The open connection; requests go there. */
-  connection: number;
-  accepted: boolean;
-  early: number;
-  progress: Progress;
-  /** Requests of this session, over all its connections. */
-  requests: number;
-  closing: boolean;
-}
 
 export class ForeignClient implements SimClient {
   readonly spec: ClientSpec;
@@ -46,9 +38,9 @@ export class ForeignClient implements SimClient {
   closed = false;
   readonly #host: ClientHost;
   readonly #random: SeededRandom;
-  readonly #codec: FrameCodec;
+  readonly #codecs: { readonly [name in Subprotocol]: FrameCodec };
   #process: SimProcess;
-  #kept: Kept;
+  #kept: ForeignSession;
   #attached: SimEnd | null = null;
   #heardAt = 0;
   #keepalive = { interval: 25_000, timeout: 10_000 };
@@ -61,11 +53,15 @@ export class ForeignClient implements SimClient {
   #attempt = 0;
   #resting = false;
 
-  constructor(spec: ClientSpec, host: ClientHost, kept: Kept | null = null) {
+  constructor(spec: ClientSpec, host: ClientHost, kept: ForeignSession | null = null) {
     this.spec = spec;
     this.#host = host;
     this.#random = host.newRandom();
-    this.#codec = codecFor(spec.subprotocol, { ...DEFAULT_LIMITS, frameBytes: 1 << 24 });
+    const wide = { ...DEFAULT_LIMITS, frameBytes: 1 << 24 };
+    this.#codecs = {
+      "holdfast.v1.json": codecFor("holdfast.v1.json", wide),
+      "holdfast.v1.msgpack": codecFor("holdfast.v1.msgpack", wide),
+    };
     this.#kept = kept ?? this.#fresh();
     this.#process = this.#begin();
   }
@@ -92,14 +88,7 @@ export class ForeignClient implements SimClient {
   reload(): boolean {
     if (!this.spec.stored || this.over !== null) return false;
     this.#leave();
-    // What is stored is all there is: a copy, so that nothing of the old page reaches it.
-    this.#kept = structuredClone(this.#kept);
-    const { retained } = this.#kept.delivery;
-    const snapshot = { received: this.#kept.delivery.received, acked: this.#kept.delivery.acked };
-    const messages = retained.items.slice(retained.head);
-    Object.assign(this.#kept, {
-      delivery: delivery.restoreDelivery(this.#windows(), { ...snapshot, retained: messages }),
-    });
+    this.#kept = reloaded(this.#kept, this.#windows);
     this.#begin();
     return true;
   }
@@ -116,6 +105,15 @@ export class ForeignClient implements SimClient {
     this.#sayClose();
   }
 
+  /** Goes offline, and {@link comeBack | back} with all it had. */
+  sleep(): void {
+    this.#leave();
+  }
+
+  comeBack(): void {
+    if (this.over === null) this.#begin();
+  }
+
   vanish(): void {
     this.over ??= "vanished";
     this.#leave();
@@ -125,7 +123,11 @@ export class ForeignClient implements SimClient {
   copy(): SimClient | null {
     if (!this.spec.stored || this.over !== null || this.#kept.session === null) return null;
     this.shared = true;
-    const copy = new ForeignClient({ ...this.spec, name: `${this.spec.name}'` }, this.#host, structuredClone(this.#kept));
+    const copy = new ForeignClient(
+      { ...this.spec, name: `${this.spec.name}'` },
+      this.#host,
+      structuredClone(this.#kept),
+    );
     copy.shared = true;
     copy.#resting = this.#resting;
     return copy;
@@ -133,42 +135,27 @@ export class ForeignClient implements SimClient {
 
   describe(): string {
     const { session, delivery: { acked, sent, received }, progress, requests } = this.#kept;
-    return `${this.spec.name} ${JSON.stringify({
-      session,
-      over: this.over,
-      attached: this.#attached !== null,
-      dialling: this.#dialling !== null,
-      acked,
-      sent,
-      received,
-      progress,
-      requests,
-    })}`;
+    return `${this.spec.name} ${
+      JSON.stringify({
+        session,
+        over: this.over,
+        attached: this.#attached !== null,
+        dialling: this.#dialling !== null,
+        acked,
+        sent,
+        received,
+        progress,
+        requests,
+      })
+    }`;
   }
 
-  #windows(): { own: delivery.Window; peer: delivery.Window } {
-    const { windowMessages, windowBytes } = this.spec.settings;
-    const { windows } = this.#host;
-    const own = { messages: windowMessages ?? windows.messages, bytes: windowBytes ?? windows.bytes };
-    return { own, peer: windows };
+  get #windows(): Windows {
+    return windowsFor(this.spec.settings, this.#host.windows);
   }
 
-  #fresh(): Kept {
-    const kept: Kept = {
-      challenge: secret(this.#random),
-      session: null,
-      token: null,
-      delivery: delivery.newDelivery(this.#windows()),
-      connection: 1,
-      accepted: false,
-      early: 0,
-      progress: BEGINNING,
-      requests: 0,
-      closing: false,
-    };
-    delivery.enqueue(kept.delivery, { kind: "open", connection: 1, service: "work" });
-    delivery.secure(kept.delivery, { taken: 0, sent: kept.delivery.sent }, 0);
-    return kept;
+  #fresh(): ForeignSession {
+    return freshSession(secret(this.#random), this.#windows);
   }
 
   #begin(): SimProcess {
@@ -184,7 +171,11 @@ export class ForeignClient implements SimClient {
     this.#process.lose();
     attached?.break();
     dialled?.break();
-    this.#attached = this.#dialling = this.#cancelDial = this.#cancelAck = null;
+    this.#attached =
+      this.#dialling =
+      this.#cancelDial =
+      this.#cancelAck =
+        null;
     this.#rival = true;
   }
 
@@ -204,7 +195,10 @@ export class ForeignClient implements SimClient {
     this.#cancelDial?.();
     this.#cancelDial = null;
     if (this.over !== null || this.#dialling !== null) return;
-    const end: SimEnd = this.#host.dial(this, this.#process, {
+    // A resume may use the other subprotocol (`frame.route`).
+    const other = this.spec.subprotocol === "holdfast.v1.json" ? "holdfast.v1.msgpack" : "holdfast.v1.json";
+    const subprotocol = this.#random.chance(0.1) ? other : this.spec.subprotocol;
+    const end: SimEnd = this.#host.dial(this, this.#process, subprotocol, {
       onOpen: () => this.#start(end),
       onFrame: (frame) => this.#frame(end, frame),
       onClose: (code) => this.#closed(end, code),
@@ -237,8 +231,10 @@ export class ForeignClient implements SimClient {
   }
 
   #frame(end: SimEnd, frame: Frame): void {
-    const decoded = this.#codec.decode(frame);
-    if (!decoded.ok) return this.#host.fail(`${this.spec.name} got a frame that breaks ${decoded.violation.rule}`);
+    const decoded = this.#codecs[end.subprotocol].decode(frame);
+    if (!decoded.ok) {
+      return this.#host.fail(`${this.spec.name} got a frame that breaks ${decoded.violation.rule}`);
+    }
     for (const message of decoded.messages) {
       if (this.#dialling?.end === end) this.#answered(end, message);
       else if (this.#attached === end) this.#message(message);
@@ -254,7 +250,9 @@ export class ForeignClient implements SimClient {
       this.#dialling!.refused = message.reason;
       return this.#refused(message.reason, message.detail, message.retryAfter ?? 0);
     }
-    if (message.kind !== "established") return this.#host.fail(`${this.spec.name} got ${message.kind} as an answer`);
+    if (message.kind !== "established") {
+      return this.#host.fail(`${this.spec.name} got ${message.kind} as an answer`);
+    }
     this.#established(end, message);
   }
 
@@ -263,6 +261,8 @@ export class ForeignClient implements SimClient {
     this.#dialling = null;
     const instruction = isReason(reason) ? instructionFor(reason) : "stop";
     if (instruction === "resume") {
+      // The store did not answer the server in time: what this `start` asked for may yet take effect.
+      if (reason === "unavailable") this.#rival = true;
       this.#flush();
       return this.#attached === null ? this.#planDial(retryAfter) : undefined;
     }
@@ -321,27 +321,15 @@ export class ForeignClient implements SimClient {
       case "volatile":
         return;
       default:
-        if ("seq" in message) return this.#numbered(message);
+        if ("seq" in message) {
+          const problem = receive(kept, message, this.#host.sizes, this.#process.clock.now());
+          if (message.kind === "message") this.#host.count("replies");
+          // What two pages with one session say is no conversation.
+          if (problem !== null && !this.shared) this.#host.fail(`${name}: ${problem}`);
+          return;
+        }
         this.#host.fail(`${name} got ${message.kind}`);
     }
-  }
-
-  #numbered(message: SessionMessage): void {
-    const kept = this.#kept;
-    const taken = delivery.take(kept.delivery, message.seq, message.cost);
-    if (taken === "duplicate") return;
-    if (taken !== "taken") {
-      return this.#host.fail(`${this.spec.name}: the server broke ${taken.rule}: ${taken.detail}`);
-    }
-    delivery.secure(kept.delivery, { taken: kept.delivery.taken, sent: kept.delivery.sent }, this.#process.clock.now());
-    if (message.connection !== kept.connection) return;
-    if (message.kind === "accept") kept.accepted = true;
-    else if (message.kind === "message") {
-      const progress = takeReply(kept.progress, decodeBody(message.body), this.#host.sizes);
-      if (typeof progress !== "string") kept.progress = progress;
-      else if (!this.shared) this.#host.fail(`${this.spec.name}: ${progress}`);
-      this.#host.count("replies");
-    } else if (!this.shared) this.#host.fail(`${this.spec.name} got ${message.kind} on its connection`);
   }
 
   #closed(end: SimEnd, code: number): void {
@@ -352,7 +340,9 @@ export class ForeignClient implements SimClient {
       this.#dialling = null;
       if (asked && code === 1006) this.#rival = true;
       if (instruction === "over") return this.#lost(`closed with ${code}`, "");
-      if (instruction === "stop") return this.#host.fail(`${this.spec.name}: its start was closed with ${code}`);
+      if (instruction === "stop") {
+        return this.#host.fail(`${this.spec.name}: its start was closed with ${code}`);
+      }
       this.#flush();
       if (this.#attached === null) this.#planDial();
       return;
@@ -385,44 +375,19 @@ export class ForeignClient implements SimClient {
 
   #produceLater(): void {
     this.#after(this.#random.between(1, 2 * this.spec.pace), () => {
-      this.#produce(this.#random.between(1, 4));
+      this.#produce(this.#random.between(1, 4), this.#random.chance(0.02));
       this.#produceLater();
     });
   }
 
-  #produce(count: number): void {
-    const kept = this.#kept;
-    if (this.over !== null || kept.closing || this.#resting) return;
-    if (this.#random.chance(0.02) && kept.accepted && isComplete(kept.progress, this.#host.sizes)) this.#reopen();
-    for (let i = 0; i < count && kept.requests < this.spec.requests; i++) {
-      if (outstanding(kept.progress) >= MOST_OUTSTANDING || !kept.accepted && kept.early >= 16) break;
-      const body = request(kept.progress.sent + 1, this.#host.sizes);
-      if (!delivery.hasRoom(kept.delivery, body.length + 64)) break;
-      if (!kept.accepted) kept.early++;
-      kept.requests++;
-      kept.progress = { ...kept.progress, sent: kept.progress.sent + 1 };
-      this.#number({ kind: "message", connection: kept.connection, body });
-      this.#host.count("requests");
-    }
+  #produce(count: number, reopens: boolean): void {
+    const { sizes } = this.#host;
+    const now = this.#process.clock.now();
+    if (this.over !== null || this.#kept.closing || this.#resting) return;
+    if (reopens) reopen(this.#kept, sizes, now);
+    const made = produce(this.#kept, count, this.spec.requests, sizes, now);
+    for (let i = 0; i < made; i++) this.#host.count("requests");
     this.#flush();
-  }
-
-  /** Ends its connection and opens another. */
-  #reopen(): void {
-    const kept = this.#kept;
-    if (!delivery.hasRoom(kept.delivery, 128)) return;
-    this.#number({ kind: "end", connection: kept.connection });
-    kept.connection += 2;
-    kept.accepted = false;
-    kept.early = 0;
-    kept.progress = BEGINNING;
-    this.#number({ kind: "open", connection: kept.connection, service: "work" });
-  }
-
-  #number(payload: Parameters<typeof delivery.enqueue>[1]): void {
-    const state = this.#kept.delivery;
-    delivery.enqueue(state, payload);
-    delivery.secure(state, { taken: state.taken, sent: state.sent }, this.#process.clock.now());
   }
 
   /** While a `start` is unanswered nothing is said on an older conduit: its counters must stay true. */
@@ -446,7 +411,7 @@ export class ForeignClient implements SimClient {
   }
 
   #send(end: SimEnd, control: readonly ConduitMessage[], messages: readonly Uint8Array[] = []): void {
-    end.send(this.#codec.join([...control.map(encodeConduit), ...messages]));
+    end.send(this.#codecs[end.subprotocol].join([...control.map(encodeConduit), ...messages]));
   }
 
   #sayClose(): void {

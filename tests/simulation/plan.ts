@@ -27,6 +27,7 @@ export const FAULT_KINDS = [
   "line-stall",
   "handshake-cut-up",
   "handshake-cut-down",
+  "handshake-storm",
   "frame-cut-up",
   "frame-cut-down",
   "node-crash",
@@ -73,7 +74,10 @@ export function planOf(seed: number): Plan {
   const random = new SeededRandom(seed);
   const sizes = random.pick(SIZES);
   const duration = random.between(15_000, 90_000);
-  const clients = Array.from({ length: random.between(1, 4) }, (_, i) => clientSpec(random, i, sizes, duration));
+  const clients = Array.from(
+    { length: random.between(1, 4) },
+    (_, i) => clientSpec(random, i, sizes, duration),
+  );
   const spread = random.pick([0, 200, 2_000]);
   return {
     seed,
@@ -109,7 +113,12 @@ const SIZES = [
   { bodyBytes: 200_000, atTheEdge: 15, windowMessages: 1024, windowBytes: 1024 * 1024 },
 ] as const;
 
-function clientSpec(random: SeededRandom, index: number, sizes: typeof SIZES[number], duration: number): ClientSpec {
+function clientSpec(
+  random: SeededRandom,
+  index: number,
+  sizes: typeof SIZES[number],
+  duration: number,
+): ClientSpec {
   const kind = random.chance(0.5) ? "sdk" : "foreign";
   const large = sizes.bodyBytes > 10_000;
   const settings: RequestedSettings = {
@@ -124,6 +133,7 @@ function clientSpec(random: SeededRandom, index: number, sizes: typeof SIZES[num
     subprotocol: random.chance(0.25) ? "holdfast.v1.json" : "holdfast.v1.msgpack",
     settings,
     stored: random.chance(0.5),
+    storageLatency: random.pick([null, 5, 200]),
     pace,
     requests: Math.min(large ? 40 : 150, Math.ceil(duration / pace)),
   };
@@ -150,6 +160,8 @@ const DRAWN: { readonly [kind in TimedFault["kind"]]: { weight: number; least: n
   // Frames that get through before the next dialled line breaks.
   "handshake-cut-up": { weight: 6, least: 0, most: 3 },
   "handshake-cut-down": { weight: 8, least: 0, most: 3 },
+  // Answers in a row that are lost.
+  "handshake-storm": { weight: 2, least: 3, most: 7 },
   "frame-cut-up": { weight: 6, least: 0, most: 5 },
   "frame-cut-down": { weight: 6, least: 0, most: 5 },
   // Milliseconds until it is there again.

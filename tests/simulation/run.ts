@@ -1,6 +1,7 @@
 /** Runs one plan from its beginning to the time when nothing of it is left, and says what must not have happened. */
 
 import { Cluster } from "./cluster.ts";
+import { ForeignClient } from "./foreign_client.ts";
 import type { Plan, TimedFault } from "./plan.ts";
 
 /** What became of a run. */
@@ -16,6 +17,8 @@ export interface RunResult {
 }
 
 const CATCH_UP_MS = 240_000;
+/** A drain that was under way ends in this time. */
+const DRAIN_MS = 5_000;
 const CLOSE_MS = 60_000;
 const SETTLE_MS = 60_000;
 
@@ -33,7 +36,7 @@ export async function run(plan: Plan, print: ((line: string) => void) | null = n
   const counts = new Map(cluster.counts);
   counts.set("messages down", messages.down).set("messages up", messages.up);
   counts.set("handshakes", handshakes.established).set("commits", cluster.storeWitness.commits);
-  const { failure, hash, trace_: trace } = cluster;
+  const { failure, hash, remembered: trace } = cluster;
   return { failure, hash, steps: timeline.steps, counts, trace };
 }
 
@@ -45,7 +48,11 @@ async function untilQuiet(cluster: Cluster): Promise<void> {
   for (const client of clients) client.rest();
   const stop = () => cluster.failure !== null;
   const behind = () => clients.filter((client) => client.over === null && !client.caughtUp && !client.shared);
-  for (let waited = 0; waited < CATCH_UP_MS && behind().length > 0 && !stop(); waited += 1_000) {
+  for (
+    let waited = 0;
+    waited < CATCH_UP_MS && (waited < DRAIN_MS || behind().length > 0) && !stop();
+    waited += 1_000
+  ) {
     await timeline.run(1_000, stop);
     // One that drained while it was healed is back by itself.
     for (const node of cluster.nodes) node.restart();
@@ -58,23 +65,41 @@ async function untilGone(cluster: Cluster): Promise<void> {
   const { timeline, clients, plan: { resumeWindow } } = cluster;
   const stop = () => cluster.failure !== null;
   const closing = clients.filter((client, i) => client.over === null && !client.shared && i % 2 === 0);
+  const sleeper = clients.find((client): client is ForeignClient =>
+    client instanceof ForeignClient && client.over === null && !client.shared && !closing.includes(client) &&
+    client.spec.settings.durability !== "ephemeral"
+  );
   for (const client of closing) client.close();
-  for (const client of clients) if (!closing.includes(client)) client.vanish();
+  sleeper?.sleep();
+  for (const client of clients) if (!closing.includes(client) && client !== sleeper) client.vanish();
   const sessions = closing.map((client) => [client, client.session] as const);
-  for (let waited = 0; waited < CLOSE_MS && closing.some(({ closed }) => !closed) && !stop(); waited += 1_000) {
+  for (
+    let waited = 0;
+    waited < CLOSE_MS && closing.some(({ over }) => over === null) && !stop();
+    waited += 1_000
+  ) {
     await timeline.run(1_000, stop);
   }
   for (const [client, session] of sessions) {
-    if (!client.closed) cluster.fail(`its end was never confirmed: ${client.describe()}`);
+    if (client.over === null) cluster.fail(`its end was never confirmed: ${client.describe()}`);
     const record = cluster.storeWitness.sessions.get(session ?? "")?.record;
-    if (record?.kind === "session") cluster.fail(`${client.spec.name} was told that ${session} is closed; it is not`);
+    if (client.closed && record?.kind === "session") {
+      cluster.fail(`${client.spec.name} was told that ${session} is closed; it is not`);
+    }
   }
-  for (const client of clients) client.vanish();
+  for (const client of clients) if (client !== sleeper) client.vanish();
   await timeline.run(SETTLE_MS, stop);
-  for (let window = 0; window < 2 && !stop(); window++) {
-    timeline.sleep(resumeWindow + 1_000);
+  timeline.sleep(resumeWindow + 1_000);
+  await timeline.run(SETTLE_MS, stop);
+  if (sleeper !== undefined && sleeper.session !== null) {
+    cluster.overslept.add(sleeper);
+    sleeper.comeBack();
     await timeline.run(SETTLE_MS, stop);
+    if (cluster.overslept.size > 0) cluster.fail(`was never told that it expired: ${sleeper.describe()}`);
   }
+  sleeper?.vanish();
+  if (!stop()) timeline.sleep(resumeWindow + 1_000);
+  await timeline.run(SETTLE_MS, stop);
   if (!stop()) await judgeWhatIsLeft(cluster);
 }
 
@@ -121,6 +146,9 @@ function inject(cluster: Cluster, { kind, pick, size }: TimedFault): void {
       return cluster.cutNext("up", size);
     case "handshake-cut-down":
       return cluster.cutNext("down", size);
+    case "handshake-storm":
+      for (let i = 0; i < size; i++) cluster.cutNext("down", 0);
+      return;
     case "frame-cut-up":
       return line?.breakAfter("up", size);
     case "frame-cut-down":

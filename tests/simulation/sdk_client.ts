@@ -1,6 +1,12 @@
 /** The real SDK, with its own runner, under an application that must find every reply once and in order, also over reloads. */
 
-import { connect, type Connection, exponentialBackoff, type KeyValueStorage, type Session } from "../../src/client/mod.ts";
+import {
+  connect,
+  type Connection,
+  exponentialBackoff,
+  type KeyValueStorage,
+  type Session,
+} from "../../src/client/mod.ts";
 import type { SeededRandom } from "../support/seeded_random.ts";
 import type { ClientHost, ClientSpec, SimClient } from "./sim_client.ts";
 import type { SimNode } from "./sim_node.ts";
@@ -20,6 +26,8 @@ export class SdkClient implements SimClient {
   readonly #random: SeededRandom;
   /** What the browser keeps; a reload finds it. */
   #storage: Map<string, string>;
+  /** Writes of it that are under way, in order. */
+  #writes: (() => void)[] = [];
   #process: SimProcess;
   #live: Session;
   #connection: Connection;
@@ -56,8 +64,9 @@ export class SdkClient implements SimClient {
   reload(): boolean {
     if (!this.spec.stored || this.over !== null) return false;
     this.#process.lose();
-    // What the old page still writes goes to a storage that nobody reads.
-    this.#storage = new Map(this.#storage);
+    // Of the writes under way some came to be.
+    for (const write of this.#writes.splice(0, this.#random.int(this.#writes.length + 1))) write();
+    this.#writes = [];
     this.#begin();
     if (this.#closing) void this.#live.close("done");
     return true;
@@ -83,7 +92,11 @@ export class SdkClient implements SimClient {
   copy(): SimClient | null {
     if (!this.spec.stored || this.over !== null || this.#live.id === null) return null;
     this.shared = true;
-    const copy = new SdkClient({ ...this.spec, name: `${this.spec.name}'` }, this.#host, new Map(this.#storage));
+    const copy = new SdkClient(
+      { ...this.spec, name: `${this.spec.name}'` },
+      this.#host,
+      new Map(this.#storage),
+    );
     copy.shared = true;
     copy.#resting = this.#resting;
     return copy;
@@ -91,7 +104,9 @@ export class SdkClient implements SimClient {
 
   describe(): string {
     const { id, phase, unacked } = this.#live;
-    return `${this.spec.name} ${JSON.stringify({ id, phase, unacked, over: this.over, progress: this.#progress })}`;
+    return `${this.spec.name} ${
+      JSON.stringify({ id, phase, unacked, over: this.over, progress: this.#progress })
+    }`;
   }
 
   #begin(): [SimProcess, Session, Connection] {
@@ -107,7 +122,7 @@ export class SdkClient implements SimClient {
       probe: false,
       clock: process.clock,
       random: this.#random.fork(),
-      dial: (_url, _subprotocols, handler) => this.#host.dial(this, process, handler),
+      dial: (_url, [subprotocol], handler) => this.#host.dial(this, process, subprotocol!, handler),
     });
     session.on("connected", () => this.#host.count("sessions"));
     session.on("resumed", () => this.#host.count("resumes"));
@@ -175,21 +190,30 @@ export class SdkClient implements SimClient {
 
   #storageOf(process: SimProcess): KeyValueStorage {
     const storage = this.#storage;
+    const latency = this.spec.storageLatency;
+    const perform = <T>(act: () => T): T | Promise<T> => {
+      if (latency === null) return act();
+      return new Promise((resolve) => {
+        const write = () => resolve(act());
+        this.#writes.push(write);
+        this.#host.timeline.after(this.#random.between(0, latency), () =>
+          process.enter(() => {
+            // Whatever was asked for earlier is done by then.
+            while (this.#writes.includes(write)) this.#writes.shift()!();
+          }));
+      });
+    };
     return {
-      get: (key) => storage.get(key),
-      set: (key, value) => {
-        if (process.alive) storage.set(key, value);
-      },
-      remove: (key) => {
-        if (process.alive) storage.delete(key);
-      },
+      get: (key) => perform(() => storage.get(key)),
+      set: (key, value) => perform(() => void storage.set(key, value)),
+      remove: (key) => perform(() => void storage.delete(key)),
     };
   }
 
   #over(process: SimProcess, reason: string, detail: string): void {
     if (!process.alive || this.over !== null) return;
     const session = this.#live.id;
-    if (this.#closing) {
+    if (this.#closing && reason !== "taken-over") {
       this.over = reason;
       this.closed = true;
       process.lose();

@@ -24,6 +24,8 @@ export interface ClientSpec {
   readonly settings: RequestedSettings;
   /** Its state outlives its page. */
   readonly stored: boolean;
+  /** The slowest write of the storage, milliseconds; null: each is done when it returns. The SDK's storage only. */
+  readonly storageLatency: number | null;
   /** Milliseconds between requests, on average. */
   readonly pace: number;
   /** Requests in all, per session. */
@@ -46,7 +48,7 @@ export interface ClientHost {
   readonly windows: { readonly messages: number; readonly bytes: number };
   newProcess(name: string): SimProcess;
   newRandom(): SeededRandom;
-  dial(client: SimClient, process: SimProcess, handler: SimDialHandler): SimEnd;
+  dial(client: SimClient, process: SimProcess, subprotocol: Subprotocol, handler: SimDialHandler): SimEnd;
   /** Another node than before is dialled from now on. */
   moved(client: SimClient): void;
   fail(problem: string): void;

@@ -176,7 +176,9 @@ export class SimEnd implements Conduit {
 
   #closed(code: number, reason: string): void {
     // A close is answered with itself, so that the closer hears of it too.
-    if (this.#state === "open") this.line.carry(this.#direction, false, () => this.#other.#closed(code, reason));
+    if (this.#state === "open") {
+      this.line.carry(this.#direction, false, () => this.#other.#closed(code, reason));
+    }
     this.#finish(code, reason);
   }
 

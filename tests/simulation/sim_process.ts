@@ -13,6 +13,7 @@ export class SimProcess {
   readonly #timeline: Timeline;
   readonly #timers = new Set<() => void>();
   #waiting: (() => void)[] | null = null;
+  #paused = false;
   #lost = false;
   /** How far its clock is ahead of the true time; milliseconds. */
   #skew: number;
@@ -26,10 +27,6 @@ export class SimProcess {
 
   get alive(): boolean {
     return !this.#lost;
-  }
-
-  get paused(): boolean {
-    return this.#waiting !== null;
   }
 
   /** Timers that are set. */
@@ -51,14 +48,25 @@ export class SimProcess {
 
   /** Stops the process as SIGSTOP does. */
   pause(): void {
-    if (!this.#lost) this.#waiting ??= [];
+    if (this.#lost) return;
+    this.#paused = true;
+    this.#waiting ??= [];
   }
 
-  /** Lets it go on with what has reached it meanwhile, one event each. */
+  /** Lets it go on with what has reached it meanwhile, one event each; what comes now waits behind it. */
   resume(): void {
-    const waiting = this.#waiting ?? [];
-    this.#waiting = null;
-    for (const run of waiting) this.#timeline.after(0, () => this.enter(run));
+    this.#paused = false;
+    const next = () => {
+      if (this.#paused || this.#waiting === null) return;
+      const run = this.#waiting.shift();
+      if (run === undefined) {
+        this.#waiting = null;
+        return;
+      }
+      run();
+      this.#timeline.after(0, next);
+    };
+    if (this.#waiting !== null) this.#timeline.after(0, next);
   }
 
   /** Ends it without a word. */

@@ -44,6 +44,8 @@ export interface SimStoreOptions {
   readonly random: SeededRandom;
   readonly rates: StoreRates;
   readonly latency: { readonly least: number; readonly most: number };
+  /** Hears of every atomic that a process asks for, whatever becomes of it. */
+  readonly asked: (atomic: Atomic) => void;
   readonly applied: Applied;
   readonly count: (fault: string) => void;
 }
@@ -53,7 +55,7 @@ export class SimStore {
   /** Until when whom the store does not answer; `""`: nobody. */
   readonly #awayUntil = new Map<string, number>();
   #healed = false;
-  /** Atomics that wait to be applied late. */
+  /** Atomics that wait to be applied late, and calls that hang: each can be let go at once. */
   readonly #late = new Set<() => void>();
 
   constructor(options: SimStoreOptions) {
@@ -65,8 +67,13 @@ export class SimStore {
     const limits: StoreLimits = this.#options.inner.limits;
     return {
       limits,
-      atomic: (atomic) => this.#ask(process, () => this.#atomic(process, copyOf(atomic))),
-      get: (keys: readonly StoreKey[]) => this.#ask(process, () => this.#read(() => this.#options.inner.get(keys))),
+      atomic: (atomic) => {
+        const asked = copyOf(atomic);
+        if (process.alive) this.#options.asked(asked);
+        return this.#ask(process, () => this.#atomic(process, asked));
+      },
+      get: (keys: readonly StoreKey[]) =>
+        this.#ask(process, () => this.#read(() => this.#options.inner.get(keys))),
       list: (range: Range, options): Promise<StoredEntry[]> =>
         this.#ask(process, () => this.#read(() => this.#options.inner.list(range, options))),
       close: () => {},
@@ -82,7 +89,7 @@ export class SimStore {
   heal(): void {
     this.#healed = true;
     this.#awayUntil.clear();
-    for (const apply of [...this.#late]) apply();
+    for (const go of [...this.#late]) go();
   }
 
   async #ask<T>(process: SimProcess, answer: () => Promise<T>): Promise<T> {
@@ -110,7 +117,8 @@ export class SimStore {
     const left = away - timeline.now;
     if (left <= 0) return;
     const hangs = random.chance(0.3);
-    await this.#pass(hangs ? left : Math.min(left, random.between(50, 2_000)));
+    if (hangs) await this.#hang(left);
+    else await this.#pass(Math.min(left, random.between(50, 2_000)));
     if (!hangs || random.chance(0.5)) throw new SimFault("the store is away");
   }
 
@@ -157,14 +165,22 @@ export class SimStore {
   }
 
   #applyLate(process: SimProcess, atomic: Atomic): void {
-    const { timeline, random } = this.#options;
-    const apply = () => {
-      cancel();
-      this.#late.delete(apply);
-      void this.#apply(process, atomic);
-    };
-    const cancel = timeline.after(random.between(50, random.chance(0.2) ? 90_000 : 3_000), apply);
-    this.#late.add(apply);
+    const { random } = this.#options;
+    const ms = random.between(50, random.chance(0.2) ? 90_000 : 3_000);
+    void this.#hang(ms).then(() => this.#apply(process, atomic));
+  }
+
+  /** Passes when the time has, or when the store is healed. */
+  #hang(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const go = () => {
+        cancel();
+        this.#late.delete(go);
+        resolve();
+      };
+      const cancel = this.#options.timeline.after(ms, go);
+      this.#late.add(go);
+    });
   }
 
   #drawn(kinds: readonly StoreFaultKind[]): StoreFaultKind | null {

@@ -15,7 +15,6 @@ import { join, partKeys } from "../../src/storage/session_write.ts";
 /** What the store has shown of one session, over its whole life. */
 export interface Seen {
   readonly id: string;
-  readonly challenge: string;
   version: string;
   record: SessionRecord;
   /** Counters never go back. */
@@ -39,17 +38,35 @@ export class StoreWitness {
   /** Commits of cores and tombstones. */
   commits = 0;
   readonly #outbox = new Map<string, Uint8Array>();
+  /** What was asked for under each attempt id. */
   readonly #attempts = new Map<string, string>();
-  readonly #challenges = new Map<string, { readonly session: string; readonly at: number }>();
+  readonly #challenges = new Map<string, { readonly session: string; readonly createdAt: number }>();
   readonly #fail: (problem: string) => void;
 
   constructor(fail: (problem: string) => void) {
     this.#fail = fail;
   }
 
+  /** An attempt id stands for one content, for ever: that is how a node knows its own write again. */
+  asked(atomic: Atomic): void {
+    for (const { key, value } of atomic.puts) {
+      if (key[0] !== "session") continue;
+      const record = decodeRecord(value);
+      // The sweeper moves a tombstone's deadline and leaves the rest as it is.
+      if (record.kind === "tombstone") continue;
+      const { boot, epoch, flush } = record.core.attempt;
+      const name = `${key[1]} ${boot} ${epoch} ${flush}`;
+      const content = fingerprint(value);
+      if ((this.#attempts.get(name) ?? content) !== content) this.#fail(`attempt ${name} has two contents`);
+      this.#attempts.set(name, content);
+    }
+  }
+
   /** @param now The true time. */
   applied(atomic: Atomic, version: string, now: number): void {
-    for (const put of atomic.puts) if (put.key[0] === "outbox") this.#outbox.set(put.key.join("/"), put.value);
+    for (const put of atomic.puts) {
+      if (put.key[0] === "outbox") this.#outbox.set(put.key.join("/"), put.value);
+    }
     for (const put of atomic.puts) if (put.key[0] === "session") this.#core(put, atomic, version, now);
     for (const key of atomic.deletes) {
       if (key[0] === "outbox") this.#outbox.delete(key.join("/"));
@@ -68,17 +85,13 @@ export class StoreWitness {
     this.commits++;
     // Fencing: a commit builds on the very record that it replaces.
     if (check === undefined || check.version !== (before?.version ?? null)) {
-      return this.#fail(`fencing: session ${id} was written over ${before?.version}, checked ${check?.version}`);
+      return this.#fail(
+        `fencing: session ${id} was written over ${before?.version}, checked ${check?.version}`,
+      );
     }
     const { attempt } = record.kind === "session" ? record.core : record.tombstone;
-    const name = `${id}/${attempt.boot}/${attempt.epoch}/${attempt.flush}`;
-    if (before !== undefined && this.#attempts.has(name) && record.kind === "session") {
-      return this.#fail(`attempt id ${name} was used twice`);
-    }
-    this.#attempts.set(name, version);
     if (before === undefined) {
-      if (record.kind === "session") this.#created(id, record.core, record, version, now);
-      return;
+      return this.#created(id, record, version, now);
     }
     before.version = version;
     before.record = record;
@@ -91,31 +104,33 @@ export class StoreWitness {
     if (record.kind === "session") this.#advanced(before, record.core);
   }
 
-  #created(id: string, core: CoreRecord, record: SessionRecord, version: string, now: number): void {
-    const { challenge } = decodeIdentity(core.identity);
-    const other = this.#challenges.get(challenge);
-    // Clocks differ by seconds, so what is at the edge of the memory is left alone.
-    if (other !== undefined && now < other.at + CHALLENGE_MEMORY_MS - 15_000) {
-      return this.#fail(`one challenge created two sessions, ${other.session} and ${id}`);
-    }
-    this.#challenges.set(challenge, { session: id, at: now });
+  #created(id: string, record: SessionRecord, version: string, now: number): void {
+    const { attempt } = record.kind === "session" ? record.core : record.tombstone;
     const seen: Seen = {
       id,
-      challenge,
       version,
       record,
       received: 0,
       sent: 0,
       acked: 0,
-      epoch: core.attempt.epoch,
-      flush: core.attempt.flush,
+      epoch: attempt.epoch,
+      flush: attempt.flush,
       proven: false,
       messages: new Map(),
       tokens: new Map(),
-      owners: [{ boot: core.attempt.boot, version }],
+      owners: [{ boot: attempt.boot, version }],
     };
     this.sessions.set(id, seen);
-    this.#advanced(seen, core);
+    // One that ended before its first commit begins with its tombstone.
+    if (record.kind === "tombstone") return;
+    const { challenge, createdAt } = decodeIdentity(record.core.identity);
+    const other = this.#challenges.get(challenge);
+    // Clocks differ by seconds, so what is at the edge of the memory is left alone.
+    if (other !== undefined && now < other.createdAt + CHALLENGE_MEMORY_MS - 15_000) {
+      return this.#fail(`one challenge created two sessions, ${other.session} and ${id}`);
+    }
+    this.#challenges.set(challenge, { session: id, createdAt });
+    this.#advanced(seen, record.core);
   }
 
   #advanced(seen: Seen, core: CoreRecord): void {
@@ -141,7 +156,9 @@ export class StoreWitness {
     const take = (bytes: Uint8Array) => {
       for (const message of splitEncoded(bytes)) {
         if (message.seq <= core.acked) continue;
-        if (message.seq !== next++) return this.#fail(`session ${id}: message ${next - 1} is not in its core`);
+        if (message.seq !== next++) {
+          return this.#fail(`session ${id}: message ${next - 1} is not in its core`);
+        }
         const hash = fingerprint(message.bytes);
         const known = seen.messages.get(message.seq);
         if (known !== undefined && known !== hash) {
@@ -156,7 +173,9 @@ export class StoreWitness {
       take(bytes);
     }
     take(core.tail);
-    if (next - 1 < seen.sent) this.#fail(`session ${id}: messages after ${next - 1} of ${seen.sent} are lost`);
+    if (next - 1 < seen.sent) {
+      this.#fail(`session ${id}: messages after ${next - 1} of ${seen.sent} are lost`);
+    }
     seen.sent = Math.max(seen.sent, next - 1);
   }
 

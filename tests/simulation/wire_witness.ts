@@ -22,11 +22,6 @@ interface Carried {
   sent: number;
 }
 
-/** The most that clients of a session were told is safe. */
-interface Told {
-  received: number;
-}
-
 export class WireWitness implements LineWitness {
   /** Session messages sent by servers and by clients. */
   readonly messages = { down: 0, up: 0 };
@@ -38,7 +33,8 @@ export class WireWitness implements LineWitness {
   readonly #fail: (problem: string) => void;
   readonly #trace: (line: string) => void;
   readonly #carried = new Map<SimLine, Carried>();
-  readonly #told = new Map<string, Told>();
+  /** The most that a client was told is safe, by session and client: a copied tab hears for itself. */
+  readonly #told = new Map<string, number>();
   readonly #codecs: { readonly [name in Subprotocol]: FrameCodec };
 
   constructor(store: StoreWitness, fail: (problem: string) => void, trace: (line: string) => void) {
@@ -67,9 +63,12 @@ export class WireWitness implements LineWitness {
     for (const message of this.#decode(line, frame)) {
       const carried = this.#carried.get(line);
       if (carried === undefined || message.kind !== "ack" && message.kind !== "established") continue;
-      const told = this.#told.get(carried.session) ?? { received: 0 };
-      this.#told.set(carried.session, told);
-      if (message.kind === "ack") told.received = Math.max(told.received, message.received);
+      const hearer = `${carried.session} ${line.options.client.name}`;
+      const told = this.#told.get(hearer) ?? 0;
+      if (message.kind === "established" && message.received < told) {
+        this.#fail(`line ${line.id}: ${carried.session} has ${message.received}, a client was told ${told}`);
+      }
+      this.#told.set(hearer, Math.max(told, message.received));
     }
   }
 
@@ -132,10 +131,6 @@ export class WireWitness implements LineWitness {
       sent: 0,
     });
     const carried = this.#carried.get(line)!;
-    const told = this.#told.get(session)?.received ?? 0;
-    if (received < told) {
-      return this.#fail(`line ${line.id}: session ${session} has ${received}, a client was told ${told}`);
-    }
     if (durable) {
       if (seen === undefined || !seen.tokens.has(carried.token)) {
         return this.#fail(`line ${line.id}: established before its commit (resume.committed)`);
@@ -144,8 +139,13 @@ export class WireWitness implements LineWitness {
         return this.#fail(`line ${line.id}: established with counters that are not committed`);
       }
     }
-    const start = line.resume;
-    carried.sent = start?.received ?? 0;
+    if (line.resume === null) return;
+    carried.sent = line.resume.received;
+    // Another process may have proven a newer one just now; this one would know.
+    if (seen?.record.kind !== "session" || seen.owners.at(-1)!.boot !== carried.boot) return;
+    if (seen.record.core.tokens.retired.includes(hashOf(line.resume.token))) {
+      this.#fail(`line ${line.id}: established by a token that was replaced (resume.rotate)`);
+    }
   }
 
   #decode(line: SimLine, frame: Frame): readonly Message[] {

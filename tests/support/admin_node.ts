@@ -4,6 +4,7 @@ import { adminApi } from "../../routes/admin/api.ts";
 import { Guard } from "../../routes/admin/guard.ts";
 import { Errands } from "../../src/admin/errand_runner.ts";
 import { countsOf, NodeView } from "../../src/admin/node_view.ts";
+import { Principals } from "../../src/admin/principals.ts";
 import { SessionControl } from "../../src/admin/session_control.ts";
 import { SessionList } from "../../src/admin/session_list.ts";
 import { CountedMetrics } from "../../src/observe/counted_metrics.ts";
@@ -86,6 +87,7 @@ export class AdminNode {
         },
         sweep: () => sweeper.sweep(),
       },
+      principals: new Principals(registry, this.control, 1008),
       list: this.list,
       control: this.control,
       bodyBytes: limits.bodyBytes,

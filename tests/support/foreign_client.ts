@@ -8,48 +8,18 @@
 
 import { randomBytes } from "node:crypto";
 import { WebSocket } from "ws";
+import { EchoedNumbers } from "./echoed_numbers.ts";
 import { ForeignDelivery } from "./foreign_delivery.ts";
-
-/** A message as JSON text has it: name first. */
-type Wire = readonly [name: string, ...fields: unknown[]];
-
-interface Established {
-  readonly challenge: string;
-  readonly session: string;
-  readonly token: string;
-  readonly resumed: boolean;
-  readonly received: number;
-  readonly sent: number;
-  readonly keepalive: { readonly interval: number; readonly timeout: number };
-  readonly limits: { readonly windowMessages: number; readonly windowBytes: number };
-}
-
-/** What a {@link ForeignClient} saw. */
-export interface ForeignCounts {
-  dials: number;
-  established: number;
-  resumed: number;
-  replayed: number;
-  /** Session messages dropped because they had been taken before (`delivery.dedupe`). */
-  duplicates: number;
-  acksSent: number;
-  acksReceived: number;
-  pings: number;
-  /** Conduits that an abandoned `start` of this very client superseded. */
-  ghosts: number;
-  goaways: number;
-}
-
-/** How a client's conduits are made and for how long it is patient; milliseconds. */
-export interface ForeignOptions {
-  /** Where to dial next. */
-  readonly url: () => string;
-  readonly settings?: { readonly durability?: "durable" | "ephemeral" };
-  /** How long an answer to `start` may take (default 2,000). */
-  readonly answer?: number;
-  /** The longest wait before a dial (default 400). */
-  readonly backoff?: number;
-}
+import {
+  type Established,
+  type ForeignCounts,
+  type ForeignOptions,
+  isNumbered,
+  noCounts,
+  type Wire,
+} from "./foreign_types.ts";
+import { ForeignNotes } from "./foreign_notes.ts";
+import { Waiters } from "./waiters.ts";
 
 /** How long an ack may wait (`delivery.ack`). */
 const ACK_MS = 50;
@@ -57,47 +27,25 @@ const ACK_MS = 50;
 const GHOST_MS = 10_000;
 /** The only connection, the client's first: odd, as `frame.ids` has it. */
 const CONNECTION = 1;
-/** Session messages for which this client has no use: it opens no channels and makes no calls. */
-const CONDUIT_NAMES = ["established", "refused", "ack", "ping", "pong", "goaway", "close", "volatile"];
 
 /** See the top of this file. */
 export class ForeignClient {
-  readonly counts: ForeignCounts = {
-    dials: 0,
-    established: 0,
-    resumed: 0,
-    replayed: 0,
-    duplicates: 0,
-    acksSent: 0,
-    acksReceived: 0,
-    pings: 0,
-    ghosts: 0,
-    goaways: 0,
-  };
+  readonly counts: ForeignCounts = noCounts();
   /** How conduits that had been established were closed, in order. */
   readonly closeCodes: number[] = [];
-  /** Why the server refused a handshake, in order. */
-  readonly refusals: string[] = [];
-  session: string | null = null;
-  token: string | null = null;
   /** The last `established`. */
   established: Established | null = null;
-  /** The last things that happened to conduits, for the message of a failed test. */
-  readonly history: string[] = [];
   /** What the server did that the protocol forbids, or that ended the session; null while all is well. */
   failure: string | null = null;
-  /** How many numbers were given to {@link produce}. */
-  produced = 0;
-  /** The highest number that came back; all below it came before. */
-  echoed = 0;
 
   readonly #options: ForeignOptions;
   readonly #challenge = randomBytes(24).toString("base64url");
   readonly #delivery = new ForeignDelivery();
-  #accepted = false;
+  readonly #numbers = new EchoedNumbers();
   readonly #sockets = new Set<WebSocket>();
   readonly #established = new Set<WebSocket>();
-  readonly #numbers = new WeakMap<WebSocket, number>();
+  /** What replaced a conduit, and so bounds what may still come on it. */
+  readonly #replacedBy = new WeakMap<WebSocket, Established>();
   #socket: WebSocket | null = null;
   #attached = false;
   /**
@@ -109,10 +57,11 @@ export class ForeignClient {
   #gaveUpAt = -Infinity;
   /** One handshake at a time: the token of a second one would be retired by the proof of the first one's. */
   #dialling: WebSocket | null = null;
+  readonly #notes = new ForeignNotes();
   #stopped = false;
   #failures = 0;
   readonly #timers: { [name in "dial" | "ack" | "silence" | "answer"]?: ReturnType<typeof setTimeout> } = {};
-  readonly #waiters = new Set<() => void>();
+  readonly #waiters = new Waiters();
 
   constructor(options: ForeignOptions) {
     this.#options = options;
@@ -125,12 +74,22 @@ export class ForeignClient {
     this.#dial();
   }
 
-  get attached(): boolean {
-    return this.#attached;
+  get session(): string | null {
+    return this.established?.session ?? null;
   }
 
   get unacked(): number {
     return this.#delivery.unacked;
+  }
+
+  /** How many numbers were given to {@link produce}. */
+  get produced(): number {
+    return this.#numbers.produced;
+  }
+
+  /** The highest number that came back; all below it came before. */
+  get echoed(): number {
+    return this.#numbers.echoed;
   }
 
   /** Highest sequence number given to a session message. */
@@ -144,9 +103,9 @@ export class ForeignClient {
     const limits = this.established?.limits ?? { windowMessages: 1, windowBytes: 0 };
     let made = 0;
     while (made < count && this.#delivery.hasRoom(limits)) {
-      if (!this.#accepted && this.produced >= 16) break;
-      const n = ++this.produced;
-      this.#delivery.keep("message", CONNECTION, { n, pad: "x".repeat(n % 60) });
+      const body = this.#numbers.next();
+      if (body === null) break;
+      this.#delivery.keep("message", CONNECTION, body);
       made++;
     }
     if (made > 0) this.#transmit();
@@ -155,20 +114,10 @@ export class ForeignClient {
 
   /** Resolves once `test` holds, which is looked at after each message and close. @throws if it does not within `ms`. */
   async until(what: string, test: () => boolean, ms: number): Promise<void> {
-    const given = performance.now() + ms;
+    const left = this.#waiters.within(ms);
     while (!test()) {
       if (this.failure !== null) throw new Error(`${what}: ${this.failure}`);
-      const left = given - performance.now();
-      if (left <= 0) throw new Error(`${what}: not within ${ms} ms; ${this.describe()}`);
-      await new Promise<void>((resolve) => {
-        const wake = () => {
-          clearTimeout(timer);
-          this.#waiters.delete(wake);
-          resolve();
-        };
-        const timer = setTimeout(wake, left);
-        this.#waiters.add(wake);
-      });
+      if (!await left.changed()) throw new Error(`${what}: not within ${ms} ms; ${this.describe()}`);
     }
   }
 
@@ -208,18 +157,6 @@ export class ForeignClient {
     await Promise.all(closed);
   }
 
-  /** Ends the session with `close` and resolves with the code that the server answers with. */
-  async close(): Promise<number> {
-    this.#stopped = true;
-    const socket = this.#socket;
-    if (socket === null || !this.#attached) throw new Error("close needs a conduit");
-    const code = new Promise<number>((resolve) => void socket.once("close", resolve));
-    socket.send(JSON.stringify(["close", { reason: "done", detail: "" }]));
-    const answer = await code;
-    await this.stop();
-    return answer;
-  }
-
   #dial(): void {
     clearTimeout(this.#timers.dial);
     if (this.#dialling !== null) return;
@@ -229,7 +166,7 @@ export class ForeignClient {
       handshakeTimeout: this.#options.answer ?? 2_000,
     });
     this.#dialling = socket;
-    this.#numbers.set(socket, this.counts.dials);
+    this.#notes.name(socket, this.counts.dials);
     this.#sockets.add(socket);
     const older = this.#socket;
     if (older === null) this.#socket = socket;
@@ -237,31 +174,23 @@ export class ForeignClient {
     this.#timers.answer = setTimeout(() => socket.terminate(), this.#options.answer ?? 2_000);
     socket.on("open", () => {
       this.#starting = socket;
-      this.#note(socket, `start, received ${this.#delivery.received}, sent ${this.#delivery.sent}`);
-      const resume = this.session === null || this.token === null ? {} : {
-        resume: {
-          session: this.session,
-          token: this.token,
-          received: this.#delivery.received,
-          sent: this.#delivery.sent,
-        },
-      };
-      const settings = this.#options.settings === undefined ? {} : { settings: this.#options.settings };
-      socket.send(
-        JSON.stringify(["start", { version: 1, challenge: this.#challenge, ...resume, ...settings }]),
-      );
+      const { received, sent } = this.#delivery;
+      this.#notes.add(socket, `start, received ${received}, sent ${sent}`);
+      const { session, token } = this.established ?? {};
+      const resume = session === undefined ? {} : { resume: { session, token, received, sent } };
+      socket.send(JSON.stringify(["start", { version: 1, challenge: this.#challenge, ...resume }]));
     });
     // An error is always followed by the close that says what to do.
     socket.on("error", () => {});
     socket.on("message", (data: Uint8Array, isBinary: boolean) => {
       if (isBinary) this.#fail("a binary frame under the JSON subprotocol");
       else this.#onFrame(socket, new TextDecoder().decode(data));
-      this.#wake();
+      this.#waiters.wake();
     });
     socket.on("close", (code: number, reason: Uint8Array) => {
       this.#sockets.delete(socket);
       this.#onClose(socket, code, new TextDecoder().decode(reason));
-      this.#wake();
+      this.#waiters.wake();
     });
   }
 
@@ -272,6 +201,7 @@ export class ForeignClient {
       else if (message[0] === "refused") this.#onRefused(message[1] as { reason: string; detail: string });
       // What an older conduit still delivers changes nothing: its messages come again on the newer one.
       else if (socket === this.#socket) this.#onMessage(socket, message);
+      else this.#onReplaced(this.#replacedBy.get(socket), message);
     }
     if (socket === this.#socket) this.#listen(socket);
   }
@@ -282,15 +212,14 @@ export class ForeignClient {
     if (this.session !== null && !established.resumed) return this.#fail("a resume gave a new session");
     const diverged = this.#delivery.exchange(established);
     if (diverged !== null) return this.#fail(diverged);
-    this.#note(socket, `established, received ${established.received}, sent ${established.sent}`);
+    this.#notes.add(socket, `established, received ${established.received}, sent ${established.sent}`);
     clearTimeout(this.#timers.answer);
     clearTimeout(this.#timers.dial);
     this.counts.established++;
     if (established.resumed) this.counts.resumed++;
-    this.session = established.session;
-    this.token = established.token;
     this.established = established;
     this.#established.add(socket);
+    if (this.#socket !== null) this.#replacedBy.set(this.#socket, established);
     this.#socket = socket;
     this.#attached = true;
     this.#failures = 0;
@@ -301,7 +230,6 @@ export class ForeignClient {
   }
 
   #onRefused({ reason, detail }: { reason: string; detail: string }): void {
-    this.refusals.push(reason);
     // The close code that follows tells what to do; only what must not happen to a well-behaved client is judged here.
     if (!["unavailable", "draining"].includes(reason)) this.#fail(`refused: ${reason}: ${detail}`);
   }
@@ -310,24 +238,28 @@ export class ForeignClient {
     switch (name) {
       case "ack":
         this.counts.acksReceived++;
-        this.#judge(this.#delivery.acked(fields[0] as number));
-        return;
+        return this.#fail(this.#delivery.acked(fields[0] as number));
       case "ping":
         this.counts.pings++;
         return void socket.send(JSON.stringify(["pong", fields[0]]));
       case "goaway":
         // Dials first and keeps the old conduit until the new one is established (`end.goaway`).
         this.counts.goaways++;
-        clearTimeout(this.#timers.dial);
-        this.#timers.dial = setTimeout(
-          () => this.#dial(),
-          Math.random() * Math.min((fields[0] as { after: number }).after, 200),
-        );
-        return;
+        return this.#dialIn(Math.random() * Math.min((fields[0] as { after: number }).after, 200));
       case "close":
         return this.#fail(`the server ended the session: ${JSON.stringify(fields[0])}`);
       default:
-        if (!CONDUIT_NAMES.includes(name)) this.#onSessionMessage(name, fields);
+        if (isNumbered([name])) this.#onSessionMessage(name, fields);
+    }
+  }
+
+  /** A node may still tell what it had committed before it lost the session, and nothing else. */
+  #onReplaced(by: Established | undefined, [name, count]: Wire): void {
+    if (name !== "ack" && !isNumbered([name])) return;
+    this.counts.fromReplaced++;
+    const most = name === "ack" ? by?.received : by?.sent;
+    if (most === undefined || count as number > most) {
+      this.#fail(`${name} ${count} on a conduit that was replaced at ${most}`);
     }
   }
 
@@ -338,23 +270,14 @@ export class ForeignClient {
     if (verdict === "gap") this.#fail(`message ${seq} after ${this.#delivery.received}`);
     if (verdict !== "taken") return;
     if (connection !== CONNECTION) return this.#fail(`${name} for connection ${connection}`);
-    if (name === "accept") {
-      if (this.#accepted) return this.#fail("a second accept");
-      this.#accepted = true;
-    } else if (name === "message") {
-      const { n, pad } = field as { n: number; pad: string };
-      if (n !== this.echoed + 1) return this.#fail(`echo ${n} after ${this.echoed}`);
-      if (pad !== "x".repeat(n % 60)) return this.#fail(`echo ${n} is not what was sent`);
-      this.echoed = n;
-    } else {
-      return this.#fail(`${name}: ${JSON.stringify(field)}`);
-    }
+    this.#fail(this.#numbers.judge(name, field));
+    if (this.failure !== null) return;
     if (this.#delivery.ackIsDue) this.#sendAck();
     else this.#timers.ack ??= setTimeout(() => this.#sendAck(), ACK_MS);
   }
 
   #onClose(socket: WebSocket, code: number, reason: string): void {
-    this.#note(socket, `closed with ${code}`);
+    this.#notes.add(socket, `closed with ${code}`);
     const wasEstablished = this.#established.delete(socket);
     if (wasEstablished) this.closeCodes.push(code);
     const unanswered = this.#starting === socket;
@@ -386,9 +309,13 @@ export class ForeignClient {
     else if (code === 1009 || code >= 4500 && code <= 4699) {
       return this.#fail(`closed with ${code}: ${reason}`);
     }
-    clearTimeout(this.#timers.dial);
     const most = Math.min(this.#options.backoff ?? 400, 50 * 2 ** Math.min(6, this.#failures++));
-    this.#timers.dial = setTimeout(() => this.#dial(), 10 + Math.random() * most);
+    this.#dialIn(10 + Math.random() * most);
+  }
+
+  #dialIn(ms: number): void {
+    clearTimeout(this.#timers.dial);
+    this.#timers.dial = setTimeout(() => this.#dial(), ms);
   }
 
   /** Nothing at all for `interval + timeout`: the conduit is dead (`keepalive.silence`). */
@@ -413,23 +340,11 @@ export class ForeignClient {
     for (let at = 0; at < texts.length; at += 200) this.#socket?.send(texts.slice(at, at + 200).join("\n"));
   }
 
-  #judge(problem: string | null): void {
-    if (problem !== null) this.#fail(problem);
-  }
-
-  #note(socket: WebSocket, what: string): void {
-    const at = (performance.timeOrigin + performance.now()).toFixed(1).slice(-8);
-    this.history.push(`${at} ${new URL(socket.url).port}#${this.#numbers.get(socket)} ${what}`);
-    if (this.history.length > 40) this.history.shift();
-  }
-
-  #fail(what: string): void {
-    this.failure ??= `${what}; ${this.history.join("; ")}`;
+  /** @param what Null: nothing is wrong. */
+  #fail(what: string | null): void {
+    if (what === null) return;
+    this.failure ??= `${what}; ${this.#notes}`;
     this.#stopped = true;
     clearTimeout(this.#timers.dial);
-  }
-
-  #wake(): void {
-    for (const wake of [...this.#waiters]) wake();
   }
 }

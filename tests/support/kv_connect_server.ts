@@ -7,6 +7,7 @@
  */
 
 import { openKv } from "@deno/kv";
+import { createHash } from "node:crypto";
 import { parseArgs } from "node:util";
 
 /** What happens to one atomic write. */
@@ -48,7 +49,7 @@ export class KvConnectServer {
   readonly token: string;
   readonly #database: NativeDatabase;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
-  readonly #databaseId = crypto.randomUUID();
+  readonly #databaseId: string;
   readonly #watches = new Set<number>();
   readonly #faults: WriteFault[] = [];
   readonly #delayed = new Map<ReturnType<typeof setTimeout>, () => void>();
@@ -63,11 +64,14 @@ export class KvConnectServer {
     options: { readonly path?: string; readonly port?: number; readonly token: string },
   ): Promise<KvConnectServer> {
     const opened: unknown = await openKv(options.path ?? ":memory:", { implementation: "sqlite" });
-    return new KvConnectServer(nativeDatabase(opened), options.token, options.port ?? 0);
+    // A file is the same database after a restart of its server.
+    const id = options.path === undefined ? crypto.randomUUID() : uuidOf(options.path);
+    return new KvConnectServer(nativeDatabase(opened), id, options.token, options.port ?? 0);
   }
 
-  private constructor(database: NativeDatabase, token: string, port: number) {
+  private constructor(database: NativeDatabase, databaseId: string, token: string, port: number) {
     this.#database = database;
+    this.#databaseId = databaseId;
     this.token = token;
     this.#server = Deno.serve(
       { hostname: "127.0.0.1", port, onListen: () => {} },
@@ -100,7 +104,9 @@ export class KvConnectServer {
 
   async #answer(request: Request): Promise<Response> {
     const { pathname } = new URL(request.url);
-    const body = new Uint8Array(await request.arrayBuffer());
+    const body = await wholeBody(request);
+    // Its sender was killed in the middle of it, so nobody is told.
+    if (body === null) return new Response("incomplete", { status: 400 });
     if (request.method !== "POST") return new Response("only POST", { status: 405 });
     if (request.headers.get("authorization") !== `Bearer ${this.token}`) {
       return new Response("wrong token", { status: 401 });
@@ -199,6 +205,24 @@ export class KvConnectServer {
       this.#delayed.set(timer, resolve);
     });
   }
+}
+
+/** The request's body; null if its sender was gone before the end of it. */
+async function wholeBody(request: Request): Promise<Uint8Array | null> {
+  try {
+    return new Uint8Array(await request.arrayBuffer());
+  } catch (error) {
+    if (error instanceof Deno.errors.Http || error instanceof Deno.errors.BadResource) return null;
+    throw error;
+  }
+}
+
+/** The same id for the same text, in the form of a UUID. */
+function uuidOf(text: string): string {
+  const hex = createHash("sha256").update(text).digest("hex");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join(
+    "-",
+  );
 }
 
 function protobuf(bytes: Uint8Array): Response {

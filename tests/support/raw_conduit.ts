@@ -2,6 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 import { WebSocket } from "ws";
+import { Waiters } from "./waiters.ts";
 
 /** How a conduit was closed. */
 export interface Closed {
@@ -40,7 +41,7 @@ export class RawConduit {
   /** Binary frames that came and were not asked for yet. */
   readonly frames: Uint8Array[] = [];
   readonly #socket: WebSocket;
-  readonly #waiters = new Set<() => void>();
+  readonly #waiters = new Waiters();
   #closed: Closed | null = null;
 
   /**
@@ -75,13 +76,13 @@ export class RawConduit {
       else {
         for (const line of new TextDecoder().decode(data).split("\n")) this.messages.push(JSON.parse(line));
       }
-      this.#wake();
+      this.#waiters.wake();
     });
     this.closed = new Promise((resolve) => {
       socket.on("close", (code: number, reason: Uint8Array) => {
         this.#closed = { code, reason: new TextDecoder().decode(reason) };
         resolve(this.#closed);
-        this.#wake();
+        this.#waiters.wake();
       });
     });
   }
@@ -153,21 +154,8 @@ export class RawConduit {
     if (this.#closed !== null) {
       throw new Error(`${what} was expected, but the conduit closed: ${JSON.stringify(this.#closed)}`);
     }
-    await new Promise<void>((resolve, reject) => {
-      const wake = () => {
-        clearTimeout(timer);
-        this.#waiters.delete(wake);
-        resolve();
-      };
-      const timer = setTimeout(() => {
-        this.#waiters.delete(wake);
-        reject(new Error(`${what} did not come within ${PATIENCE_MS} ms`));
-      }, PATIENCE_MS);
-      this.#waiters.add(wake);
-    });
-  }
-
-  #wake(): void {
-    for (const wake of [...this.#waiters]) wake();
+    if (!await this.#waiters.within(PATIENCE_MS).changed()) {
+      throw new Error(`${what} did not come within ${PATIENCE_MS} ms`);
+    }
   }
 }

@@ -80,9 +80,9 @@ export class StoredMachine {
   async load(): Promise<SessionState> {
     const loaded = await loadSession(this.store, this.state.id);
     assert.ok(loaded.kind === "session", loaded.kind);
-    const { version, segments, connections, attachedTo, deadline, epoch, flush } = this.stored;
+    const { version, segments, connections, history, attachedTo, deadline, epoch, flush } = this.stored;
     assert.deepEqual({ ...loaded.stored, identity: null }, {
-      ...{ version, segments, connections, attachedTo, deadline, epoch, flush },
+      ...{ version, segments, connections, history, attachedTo, deadline, epoch, flush },
       identity: null,
     });
     return loaded.state;

@@ -1,7 +1,8 @@
 /**
  * A TCP proxy that breaks what passes through it, on command, as networks do.
  *
- * It knows no WebSocket: faults fall on bytes, so they land inside an HTTP upgrade, a handshake, a replay or a frame.
+ * It knows no WebSocket: faults fall on bytes, so they land inside an HTTP upgrade, a handshake, a replay or a frame. With
+ * several targets it is a balancer too.
  */
 
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
@@ -12,10 +13,16 @@ export type Direction = "up" | "down";
 /** How a link is cut: an RST to both sides, or a FIN to both sides. */
 export type Cut = "reset" | "finish";
 
+/** Where a proxy connects to. */
+export interface Target {
+  readonly hostname: string;
+  readonly port: number;
+}
+
 /** What the proxy did so far. */
 export interface ProxyCounts {
   links: number;
-  /** The target did not take the connection; the client's was reset. */
+  /** No target took the connection; the client's was reset. */
   unreachable: number;
   reset: number;
   finish: number;
@@ -24,6 +31,7 @@ export interface ProxyCounts {
   halfOpen: number;
   stall: number;
   delay: number;
+  bytewise: number;
 }
 
 /** One direction of a link. */
@@ -35,6 +43,8 @@ interface Lane {
   /** Bytes that still pass before the cut; null: no cut is planned. */
   cutIn: number | null;
   cutHow: Cut;
+  /** Bytes that still pass one by one. */
+  single: number;
 }
 
 /** One proxied connection. */
@@ -62,7 +72,7 @@ export class Link {
     this.#counts = counts;
     this.#gone = gone;
     const lane = (from: Socket, to: Socket): Lane => {
-      return { from, to, bytes: 0, swallowing: false, cutIn: null, cutHow: "reset" };
+      return { from, to, bytes: 0, swallowing: false, cutIn: null, cutHow: "reset", single: 0 };
     };
     this.#lanes = { up: lane(client, server), down: lane(server, client) };
     for (const lane of [this.#lanes.up, this.#lanes.down]) this.#pump(lane);
@@ -110,6 +120,13 @@ export class Link {
     this.#delay = ms;
   }
 
+  /** Passes the next `bytes` of each direction one by one, each in a packet of its own. */
+  bytewise(bytes: number): void {
+    if (this.#open === 0) return;
+    this.#counts.bytewise++;
+    for (const lane of [this.#lanes.up, this.#lanes.down]) lane.single = bytes;
+  }
+
   /** Ends both sockets without counting it as a fault. */
   dispose(): void {
     this.#destroy("finish");
@@ -150,7 +167,9 @@ export class Link {
     const cutNow = lane.cutIn !== null && piece.length >= lane.cutIn;
     const passing = cutNow ? piece.subarray(0, lane.cutIn!) : piece;
     if (lane.cutIn !== null) lane.cutIn -= passing.length;
-    const drained = passing.length === 0 || lane.to.write(passing);
+    const rest = lane.single > 0 ? await this.#passSingly(lane, passing) : passing;
+    if (lane.swallowing || lane.to.destroyed) return;
+    const drained = rest.length === 0 || lane.to.write(rest);
     if (cutNow) {
       this.#counts.cutWithin++;
       this.cut(lane.cutHow);
@@ -160,6 +179,18 @@ export class Link {
         lane.to.once("close", () => resolve());
       });
     }
+  }
+
+  /** @returns What is left once no more bytes pass singly. */
+  async #passSingly(lane: Lane, piece: Uint8Array): Promise<Uint8Array> {
+    let at = 0;
+    while (at < piece.length && lane.single > 0 && !lane.swallowing && !lane.to.destroyed) {
+      lane.single--;
+      lane.to.write(piece.subarray(at, ++at));
+      // Long enough for the other end to have read it alone.
+      await this.#pause(1);
+    }
+    return piece.subarray(at);
   }
 
   #destroy(how: Cut): void {
@@ -200,6 +231,7 @@ export class TcpFaultProxy {
     halfOpen: 0,
     stall: 0,
     delay: 0,
+    bytewise: 0,
   };
   /** Links with at least one open socket, oldest first. */
   readonly links: Set<Link> = new Set();
@@ -207,18 +239,24 @@ export class TcpFaultProxy {
   onLink: ((link: Link) => void) | null = null;
   readonly #server: Server;
   #closing = false;
-  readonly #target: { readonly hostname: string; readonly port: number };
+  readonly #targets: readonly Target[];
+  #turn = 0;
 
-  /** @param target Where connections go; it need not listen yet. */
-  static async listen(target: { readonly hostname: string; readonly port: number }): Promise<TcpFaultProxy> {
-    const proxy = new TcpFaultProxy(target);
+  /** @param targets Where connections go, by turns; one that does not listen is passed over for the next. */
+  static async listen(...targets: readonly Target[]): Promise<TcpFaultProxy> {
+    const proxy = new TcpFaultProxy(targets);
     await new Promise<void>((resolve) => void proxy.#server.listen(0, "127.0.0.1", () => resolve()));
     return proxy;
   }
 
-  private constructor(target: { readonly hostname: string; readonly port: number }) {
-    this.#target = target;
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => this.#connect(client));
+  private constructor(targets: readonly Target[]) {
+    this.#targets = targets;
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
+      // Read only once the target is there; an error before that is said by the close.
+      client.pause();
+      client.on("error", () => {});
+      this.#connect(client, this.#turn++, this.#targets.length);
+    });
   }
 
   /** The port to connect to, on 127.0.0.1. */
@@ -234,20 +272,16 @@ export class TcpFaultProxy {
     await closed;
   }
 
-  #connect(client: Socket): void {
-    // Read only once the target is there; an error before that is said by the close.
-    client.pause();
-    client.on("error", () => {});
-    const server = connect({
-      host: this.#target.hostname,
-      port: this.#target.port,
-      allowHalfOpen: true,
-      noDelay: true,
-    });
-    const unreachable = () => {
+  /** Tries the target whose turn it is, and as many of the next ones as `tries` says. */
+  #connect(client: Socket, turn: number, tries: number): void {
+    const target = this.#targets[turn % this.#targets.length];
+    if (target === undefined || tries === 0 || client.destroyed) {
       this.counts.unreachable++;
       client.resetAndDestroy();
-    };
+      return;
+    }
+    const server = connect({ host: target.hostname, port: target.port, allowHalfOpen: true, noDelay: true });
+    const unreachable = () => this.#connect(client, turn + 1, tries - 1);
     server.once("error", unreachable);
     server.once("connect", () => {
       server.off("error", unreachable);

@@ -83,6 +83,16 @@ Deno.test("a generated client drives each route", async () => {
   const missing = await client.GET("/v1/admin/sessions/{id}", { params: { path: { id: "A".repeat(22) } } });
   assert.equal(missing.error?.status, 404);
 
+  const at = { params: { path: { principal: "somebody" } } };
+  const seen = await data(
+    "GET /v1/admin/principals/{principal}",
+    client.GET("/v1/admin/principals/{principal}", at),
+  );
+  assert.deepEqual(seen, { principal: "somebody", sessions: 0, sessionLimit: 1008, blocked: null });
+  const block = "/v1/admin/principals/{principal}/block";
+  assert.notEqual((await data(`PUT ${block}`, client.PUT(block, at))).blocked, null);
+  assert.equal((await data(`DELETE ${block}`, client.DELETE(block, at))).blocked, null);
+
   const { services } = await data("GET /v1/admin/services", client.GET("/v1/admin/services"));
   assert.deepEqual(services, [{ name: "echo", connections: 0 }]);
   const node = await data("GET /v1/admin/node", client.GET("/v1/admin/node"));

@@ -117,6 +117,47 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/v1/admin/principals/{principal}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Show a principal
+     * @description Its sessions are listed by `/v1/admin/sessions?principal=`.
+     */
+    get: operations["getPrincipal"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/admin/principals/{principal}/block": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    /**
+     * Keep a principal out
+     * @description On every node, from now on: its conduits are broken, its handshakes refused with `forbidden`, resumes too.
+     */
+    put: operations["blockPrincipal"];
+    post?: never;
+    /** Let a principal in again */
+    delete: operations["unblockPrincipal"];
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/v1/admin/services": {
     parameters: {
       query?: never;
@@ -431,6 +472,21 @@ export interface components {
         | number
         | boolean
         | null;
+    };
+    Principal: {
+      principal: string;
+      /** @description Those that have not ended */
+      sessions: number;
+      /** @description Unless its credentials say otherwise */
+      sessionLimit: number;
+      blocked: {
+        detail: string;
+        /**
+         * @description Milliseconds since the Unix epoch
+         * @example 1767225600000
+         */
+        at: number;
+      } | null;
     };
     Services: {
       services: {
@@ -1036,6 +1092,159 @@ export interface operations {
       };
       /** @description Nothing is known of the outcome; ask again */
       503: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  getPrincipal: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        /** @description The `sub` of its tokens */
+        principal: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description The principal */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Principal"];
+        };
+      };
+      /** @description The request does not fit this description */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Not authenticated */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The admin API is off, or the request comes from another site */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  blockPrincipal: {
+    parameters: {
+      query?: {
+        /** @description What the client is told beside the reason `forbidden` */
+        detail?: string;
+      };
+      header?: never;
+      path: {
+        /** @description The `sub` of its tokens */
+        principal: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description It is blocked */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Principal"];
+        };
+      };
+      /** @description The request does not fit this description */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Not authenticated */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The admin API is off, or the request comes from another site */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  unblockPrincipal: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        /** @description The `sub` of its tokens */
+        principal: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description It is not blocked */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Principal"];
+        };
+      };
+      /** @description The request does not fit this description */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Not authenticated */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The admin API is off, or the request comes from another site */
+      403: {
         headers: {
           [name: string]: unknown;
         };

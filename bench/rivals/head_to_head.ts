@@ -1,0 +1,95 @@
+/** The contest as `deno task bench --peers` runs it: prepared, measured, judged, and profiled where a target was missed. */
+
+import { table } from "../report.ts";
+import { ALL, contest, CONTEST_PARTS, type ContestPart } from "./contest.ts";
+import { type Contest, FULL_CONTEST, QUICK_CONTEST } from "./contest_model.ts";
+import { charts, contestReport, type ContestTarget, judgeContest } from "./contest_report.ts";
+import type { Contender } from "./jobs.ts";
+import { type Miss, missedReport } from "./missed.ts";
+import { nodeVersion, prepare, SERVERS } from "./programs.ts";
+import { profiled } from "./runs.ts";
+
+/** What to run. */
+export interface HeadToHeadOptions {
+  readonly parts: readonly ContestPart[];
+  readonly systems: readonly Contender[];
+  readonly quick: boolean;
+  /** Instead of the extent's own. */
+  readonly rounds: number | undefined;
+}
+
+/** What came out. */
+export interface HeadToHead {
+  /** Markdown. */
+  readonly text: string;
+  readonly figures: Contest;
+  readonly targets: readonly ContestTarget[];
+}
+
+/** The parts of the contest among those named; all without names. */
+export function readParts(names?: readonly string[]): ContestPart[] {
+  return CONTEST_PARTS.filter((part) => names === undefined || names.includes(part));
+}
+
+/** The systems named, in the contest's order; all without names, null if one is unknown. */
+export function readSystems(names?: readonly string[]): readonly Contender[] | null {
+  if (names === undefined) return ALL;
+  const systems = ALL.filter((system) => names.includes(system));
+  return systems.length === names.length ? systems : null;
+}
+
+/**
+ * Runs the contest.
+ *
+ * @param progress Is told of each result.
+ * @throws Error if the systems are not installed.
+ */
+export async function headToHead(
+  { parts, systems, quick, rounds }: HeadToHeadOptions,
+  progress: (text: string) => void,
+): Promise<HeadToHead> {
+  await prepare();
+  const base = quick ? QUICK_CONTEST : FULL_CONTEST;
+  const extent = rounds === undefined ? base : { ...base, rounds, otherRounds: rounds };
+  const figures = await contest(parts, systems, extent, progress);
+  const targets = judgeContest(figures);
+  const misses: Miss[] = [];
+  const profiles = new Map<string, NonNullable<Miss["profile"]>>();
+  for (const target of targets.filter(({ met }) => !met)) {
+    if (target.profile === undefined) {
+      misses.push({ target });
+      continue;
+    }
+    const { contender, part } = target.profile;
+    const of = `${contender}, ${part}`;
+    let profile = profiles.get(of);
+    if (profile === undefined) {
+      progress(`profile: ${of}`);
+      profiles.set(of, profile = { of, functions: await profiled(contender, part, extent) });
+    }
+    misses.push({ target, profile });
+  }
+  const settings = new Map<Contender, string>();
+  for (const system of systems) {
+    const { settings: text, version } = SERVERS[system];
+    settings.set(system, `${await version()}; ${text}`);
+  }
+  const rows = targets.map(({ name, wanted, measured, met }) => {
+    return [name, wanted, measured, met ? "pass" : "**miss**"];
+  });
+  const text = [
+    contestReport(figures, settings),
+    `All npm clients run on ${await nodeVersion()}.`,
+    ...(rows.length === 0
+      ? []
+      : ["## Targets beside others", table(["", "wanted", "measured", ""], rows), missedReport(misses)]),
+  ].join("\n\n");
+  return { text: text.trimEnd(), figures, targets };
+}
+
+/** Writes the charts beside the report, into `bench/plots/`. */
+export async function writeCharts({ figures }: HeadToHead): Promise<void> {
+  const directory = new URL("../plots/", import.meta.url);
+  await Deno.mkdir(directory, { recursive: true });
+  for (const [name, svg] of charts(figures)) await Deno.writeTextFile(new URL(name, directory), svg);
+}

@@ -1,0 +1,53 @@
+/** Where a server's processor time goes, from V8's sampling profiler. */
+
+/** The part of a `.cpuprofile` that is used. */
+interface CpuProfile {
+  readonly nodes: readonly {
+    readonly id: number;
+    readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
+  }[];
+  readonly samples: readonly number[];
+  /** Microseconds before each sample. */
+  readonly timeDeltas: readonly number[];
+}
+
+/** One function's own time. */
+export interface SelfTime {
+  /** Its name, and where it is. */
+  readonly where: string;
+  /** Of the time in which the thread was not idle. */
+  readonly share: number;
+}
+
+/**
+ * The functions that took most of the time themselves, most first.
+ *
+ * @param text A `.cpuprofile`.
+ * @param after Milliseconds at its beginning that do not count: the start of the process.
+ * @param count How many.
+ */
+export function topFunctions(text: string, after: number, count: number): SelfTime[] {
+  const { nodes, samples, timeDeltas }: CpuProfile = JSON.parse(text);
+  const names = new Map(nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
+  const times = new Map<string, number>();
+  let busy = 0;
+  let elapsed = 0;
+  for (const [at, id] of samples.entries()) {
+    const name = names.get(id) ?? "(unknown)";
+    const time = timeDeltas[at] ?? 0;
+    elapsed += time;
+    if (elapsed < after * 1000) continue;
+    if (name === "(idle)" || name === "(root)") continue;
+    busy += time;
+    times.set(name, (times.get(name) ?? 0) + time);
+  }
+  return [...times].toSorted(([, a], [, b]) => b - a).slice(0, count).map(([where, time]) => {
+    return { where, share: time / busy };
+  });
+}
+
+function nameOf({ functionName, url, lineNumber }: CpuProfile["nodes"][number]["callFrame"]): string {
+  if (functionName.startsWith("(")) return functionName;
+  const file = /(?:src|routes|bench)\/[^?]*$/.exec(url)?.[0] ?? url.replace(/^.*\//, "");
+  return `${functionName || "(anonymous)"}${file === "" ? " (native)" : ` ${file}:${lineNumber + 1}`}`;
+}

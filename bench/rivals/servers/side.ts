@@ -1,0 +1,23 @@
+/** What every server of the bench that runs on Node says and is asked on its standard streams. */
+
+import process from "node:process";
+
+/**
+ * Says where the server listens, and answers each line on standard input with a full garbage collection and `collected`.
+ *
+ * @throws Error on such a line in a process that was started without `--expose-gc`.
+ */
+export function serveSide(url: string): void {
+  process.stdin.on("data", () => {
+    const { gc } = globalThis as { gc?: () => void };
+    if (gc === undefined) throw new Error("start the process with --expose-gc");
+    for (let round = 0; round < 4; round++) gc();
+    console.log("collected");
+  });
+  console.log(`listening on ${url}`);
+}
+
+/** The port that the server was asked to listen on. */
+export function portOf(): number {
+  return Number(process.env["PORT"]);
+}

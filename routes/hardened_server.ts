@@ -1,0 +1,228 @@
+/**
+ * The server for addresses that strangers reach: `node:http`, whose requests have a size and a time, in front of the same
+ * routes.
+ */
+
+import type { Connection } from "./connect.ts";
+import type { Buffer } from "node:buffer";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Subprotocol } from "../src/protocol/codec.ts";
+import { describeError } from "../src/observe/json_log.ts";
+import type { Log } from "../src/observe/log.ts";
+import type { Clock } from "../src/system/clock.ts";
+import type { Upgrade } from "./connect.ts";
+import { bodyOf, BodyTooLarge, MalformedRequest, rawAnswer, respond, toRequest } from "./node_message.ts";
+import { problem } from "./problem.ts";
+import type { Listener, ListenOptions, Routes } from "./serving.ts";
+
+/** Bytes of a request's head; more is answered with 431. */
+const HEAD_BYTES = 16 * 1024;
+
+/** Bytes of a request's body; more is answered with 413. No route takes files. */
+const BODY_BYTES = 1024 * 1024;
+
+/** How long a whole request may take, and an idle connection stays open. Milliseconds. */
+const REQUEST_MS = 30_000;
+const KEEP_ALIVE_MS = 5_000;
+
+/** How often requests are compared with their time. Milliseconds. */
+const LOOK_MS = 500;
+
+/** How long a peer may take to read the last answer of its connection. Milliseconds. */
+const LAST_ANSWER_MS = 5_000;
+
+/** Makes a WebSocket of a connection. @throws TypeError if the request lacks what the handshake needs. */
+export type Accept<Socket> = (
+  request: IncomingMessage,
+  line: Duplex,
+  head: Buffer,
+  subprotocol: Subprotocol,
+  named: boolean,
+) => Socket;
+
+/** What the server needs beside routes. */
+export interface HardenedServerOptions<Socket> {
+  readonly accept: Accept<Socket>;
+  /** How long the head of a request may take, and so a WebSocket handshake. Milliseconds. */
+  readonly headMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** A request that asks for an upgrade, until it is answered. */
+interface Pending {
+  readonly incoming: IncomingMessage;
+  readonly line: Duplex;
+  readonly head: Buffer;
+  upgraded: boolean;
+}
+
+/**
+ * Serves routes over `node:http`.
+ *
+ * - A head that is not complete in time, or too long, ends its connection with 408 or 431.
+ * - Every request goes through the routes, those for an upgrade too: the same code refuses, whatever the transport.
+ */
+export class HardenedServer<Socket> {
+  readonly #options: HardenedServerOptions<Socket>;
+  readonly #pending = new WeakMap<Request, Pending>();
+  /** Connections that have had their last answer. */
+  readonly #answered = new WeakSet<Duplex>();
+
+  constructor(options: HardenedServerOptions<Socket>) {
+    this.#options = options;
+  }
+
+  /** For the connect route. The answer it returns is not sent: the handshake has answered. */
+  readonly upgrade: Upgrade<Socket> = (request, { subprotocol, named }) => {
+    const pending = this.#pending.get(request);
+    if (pending === undefined) {
+      throw new TypeError("the request does not ask for an upgrade of its connection");
+    }
+    const { incoming, line, head } = pending;
+    const socket = this.#options.accept(incoming, line, head, subprotocol, named);
+    pending.upgraded = true;
+    return { socket, response: new Response() };
+  };
+
+  /** Starts to listen. @throws Error if the address cannot be had. */
+  async listen(routes: Routes, { hostname, port }: ListenOptions): Promise<Listener> {
+    const server = createServer({
+      maxHeaderSize: HEAD_BYTES,
+      headersTimeout: this.#options.headMs,
+      requestTimeout: Math.max(REQUEST_MS, this.#options.headMs),
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connectionsCheckingInterval: LOOK_MS,
+    });
+    server.on("request", (incoming, outgoing) => void this.#request(routes, incoming, outgoing));
+    server.on("upgrade", (incoming: IncomingMessage, line: Duplex, head: Buffer) => {
+      void this.#upgrading(routes, { incoming, line, head, upgraded: false });
+    });
+    server.on("clientError", (error: Error & { code?: string }, line: Duplex) => {
+      void this.#unreadable(error, line);
+    });
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ port, host: hostname }, () => {
+        server.off("error", reject);
+        resolve();
+      });
+    });
+    server.on("error", (error) => this.#options.log.error("server_failed", { error: describeError(error) }));
+    const address = server.address() as AddressInfo;
+    return {
+      hostname: address.address,
+      port: address.port,
+      refuse: () => void server.close(),
+      shutdown: () => shutdown(server),
+    };
+  }
+
+  async #request(routes: Routes, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    try {
+      const body = await bodyOf(incoming, BODY_BYTES);
+      await respond(outgoing, await routes.fetch(toRequest(incoming, body), connectionOf(incoming)));
+    } catch (error) {
+      const answer = this.#failure(error);
+      if (outgoing.headersSent || incoming.destroyed && !incoming.complete) outgoing.destroy();
+      else await respond(outgoing, answer, true);
+    }
+  }
+
+  async #upgrading(routes: Routes, pending: Pending): Promise<void> {
+    const { incoming, line } = pending;
+    // Its end is what counts, and every error is followed by that.
+    line.on("error", ignore);
+    let answer: Response;
+    try {
+      const request = toRequest(incoming);
+      this.#pending.set(request, pending);
+      answer = await routes.fetch(request, connectionOf(incoming));
+    } catch (error) {
+      answer = this.#failure(error);
+    }
+    if (!pending.upgraded) await this.#lastAnswer(line, answer, incoming.method === "HEAD");
+  }
+
+  async #unreadable(error: Error & { code?: string }, line: Duplex): Promise<void> {
+    const answer = UNREADABLE[error.code ?? ""] ?? MALFORMED;
+    // Once is enough: what comes after that is not read.
+    if (error.code === "ECONNRESET" || !line.writable || this.#answered.has(line)) line.destroy();
+    else await this.#lastAnswer(line, answer(), false);
+  }
+
+  /** Answers and ends the connection; a peer that does not read it is not waited for. */
+  async #lastAnswer(line: Duplex, response: Response, head: boolean): Promise<void> {
+    this.#answered.add(line);
+    const { clock } = this.#options;
+    const cancel = clock.wakeAt(clock.now() + LAST_ANSWER_MS, () => line.destroy());
+    line.once("close", cancel);
+    // What the peer goes on sending would keep the end of the connection from being seen.
+    line.resume();
+    line.end(await rawAnswer(response, head));
+  }
+
+  #failure(error: unknown): Response {
+    if (error instanceof MalformedRequest) return MALFORMED();
+    if (error instanceof BodyTooLarge) {
+      return problem({
+        status: 413,
+        name: "body-too-large",
+        title: "Body too large",
+        detail: `the body of a request may have ${BODY_BYTES} bytes`,
+      });
+    }
+    this.#options.log.error("request_failed", { error: describeError(error) });
+    return problem({
+      status: 500,
+      name: "internal",
+      title: "Internal error",
+      detail: "the request failed; the server's log says why",
+    });
+  }
+}
+
+const MALFORMED = () =>
+  problem({
+    status: 400,
+    name: "malformed-request",
+    title: "Malformed request",
+    detail: "this is not a request of HTTP/1.1",
+  });
+
+/** What `node:http` could not read, by its error's code. */
+const UNREADABLE: Readonly<Record<string, () => Response>> = {
+  HPE_HEADER_OVERFLOW: () =>
+    problem({
+      status: 431,
+      name: "head-too-large",
+      title: "Request header fields too large",
+      detail: `the head of a request may have ${HEAD_BYTES} bytes`,
+    }),
+  ERR_HTTP_REQUEST_TIMEOUT: () =>
+    problem({
+      status: 408,
+      name: "request-timeout",
+      title: "Request timeout",
+      detail: "the request did not come to its end in time",
+    }),
+};
+
+function ignore(): void {}
+
+/** Takes no more connections and ends those that are left; WebSockets have their own end before. */
+function shutdown(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeIdleConnections();
+    server.closeAllConnections();
+  });
+}
+
+/** Who is at the other end of a request's line; nobody that is known once it broke. */
+function connectionOf(incoming: IncomingMessage): Connection {
+  const { remoteAddress } = incoming.socket;
+  return remoteAddress === undefined ? {} : { remoteAddr: { hostname: remoteAddress } };
+}
