@@ -152,6 +152,7 @@ const shared = {
 const connecting = {
   origin,
   trustedProxies: settings.trustedProxies,
+  onRefused: (status: number) => metrics.upgradeRefused(status),
   full: () => conduits.open.count >= mostConduits,
 };
 

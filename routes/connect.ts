@@ -7,7 +7,7 @@ import type { ConduitPeer } from "../src/conduit/conduit.ts";
 import type { Subprotocol } from "../src/protocol/codec.ts";
 import { chooseSubprotocol } from "../src/protocol/codecs.ts";
 import { type OriginPolicy, refuseOrigin } from "./origin.ts";
-import { problem } from "./problem.ts";
+import { type Problem, problem } from "./problem.ts";
 
 /** What was decided before a socket is upgraded. */
 export interface UpgradeOptions {
@@ -45,6 +45,8 @@ export interface ConnectOptions<Socket> {
   readonly onSocket: (socket: Socket, subprotocol: Subprotocol, peer: ConduitPeer) => void;
   /** Whose word counts about the address that a request comes from; absent: nobody's. */
   readonly trustedProxies?: TrustedProxies;
+  /** Told the HTTP status of each request that did not become a conduit. */
+  readonly onRefused?: (status: number) => void;
   /** True while this node has all the conduits it can hold: further ones are not even made. Absent: never. */
   readonly full?: () => boolean;
 }
@@ -79,8 +81,12 @@ function answer<Socket>(
   options: ConnectOptions<Socket>,
 ): Response {
   const { headers } = request;
+  const refuse = (why: Problem) => {
+    options.onRefused?.(why.status);
+    return problem(why);
+  };
   if (!isWebSocketUpgrade(headers.get("upgrade"))) {
-    return problem({
+    return refuse({
       status: 426,
       name: "upgrade-required",
       title: "Upgrade required",
@@ -91,7 +97,7 @@ function answer<Socket>(
   }
   const refused = refuseOrigin(headers.get("origin"), headers.get("host"), options.origin);
   if (refused !== undefined) {
-    return problem({
+    return refuse({
       status: 403,
       name: "origin-refused",
       title: "Origin refused",
@@ -100,7 +106,7 @@ function answer<Socket>(
     });
   }
   if (options.full?.() === true) {
-    return problem({
+    return refuse({
       status: 503,
       name: "no-slots",
       title: "No slots",
@@ -111,7 +117,7 @@ function answer<Socket>(
   const offered = headers.get("sec-websocket-protocol");
   const subprotocol = chooseSubprotocol(offered);
   if (subprotocol === null) {
-    return problem({
+    return refuse({
       status: 400,
       name: "unknown-subprotocol",
       title: "Unknown subprotocol",
@@ -136,7 +142,7 @@ function answer<Socket>(
     });
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    return problem({
+    return refuse({
       status: 400,
       name: "malformed-upgrade",
       title: "Malformed upgrade",
