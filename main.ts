@@ -39,7 +39,7 @@ import { type Listener, listenNatively } from "./routes/serving.ts";
 const EXIT_CONFIG = 78;
 
 /** How long a stop gives clients to move: platforms follow with SIGKILL, some after 5 s. Milliseconds. */
-const STOP_WINDOW_MS = 1_500;
+const STOP_WINDOW_MS = 1_200;
 
 const startedAt = Date.now();
 const read = readSettings(Deno.env.toObject());
@@ -203,7 +203,7 @@ const stop = async (signal: "SIGINT" | "SIGTERM") => {
       {
         name: "drain",
         run: () => registry.drain({ window: Math.min(settings.drainWindow, STOP_WINDOW_MS) }),
-        within: 2_400,
+        within: 2_000,
       },
       // The server's own shutdown would overwrite the close codes that are still under way.
       {
@@ -213,7 +213,7 @@ const stop = async (signal: "SIGINT" | "SIGTERM") => {
           listener?.refuse();
           return conduits.open.whenNone();
         },
-        within: 700,
+        within: 1_100,
       },
       { name: "server", run: () => listener?.shutdown(), within: 300 },
       { name: "errands", run: () => errands.stop(), within: 200 },

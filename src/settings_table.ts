@@ -90,7 +90,7 @@ export const TABLE = {
   HOLDFAST_DRAIN_WINDOW: setting(
     duration(HOUR),
     "30s",
-    "Over how long a draining node asks its clients to move; a stop takes at most 1500ms of it.",
+    "Over how long a draining node asks its clients to move; a stop takes at most 1200ms of it.",
   ),
   HOLDFAST_HANDSHAKE_TIMEOUT: setting(duration(HOUR), "10s", "How long a new conduit may stay silent."),
   HOLDFAST_WINDOW_MESSAGES: setting(count(1, 65_536), "1024", "Unacked messages accepted per session."),

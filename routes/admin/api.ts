@@ -3,15 +3,7 @@
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { docs } from "../docs.ts";
 import { problem } from "../problem.ts";
-import {
-  boundedBodies,
-  describedRoutes,
-  jsonBodies,
-  REFUSALS,
-  refuse,
-  SECURITY,
-  takes,
-} from "./described.ts";
+import { describedRoutes, jsonBodies, REFUSALS, refuse, SECURITY, takes } from "./described.ts";
 import { ADMIN_COOKIE, type Guard } from "./guard.ts";
 import { type NodeControl, nodeRoutes } from "./node.ts";
 import { principalRoutes } from "./principals.ts";
@@ -63,7 +55,6 @@ const ADMIN = "/v1/admin/*";
 /** The routes of the admin API, and its description, which anybody may read: `/openapi.json` and `/docs`. */
 export function adminApi({ guard, view, node, principals, ...sessions }: AdminOptions): OpenAPIHono {
   const routes = describedRoutes();
-  routes.use(ADMIN, boundedBodies);
   routes.use(LOGIN, jsonBodies);
   routes.openapi(loginRoute, async (context) => {
     const given = context.req.valid("json");

@@ -50,7 +50,7 @@ Deno.test("a node that is stopped under load hands its sessions to another over 
         "one new session, then only resumes",
       );
     }
-    // The window of a stop is 1,500 ms, of which clients are asked for 1,200; had all been asked at once, what is
+    // The window of a stop is 1,200 ms, of which clients are asked for 960; had all been asked at once, what is
     // left of a spread would be the 200 ms of jitter that this client has.
     movedAt.sort((one, other) => one - other);
     const spread = movedAt[Math.floor(SESSIONS * 0.9)]! - movedAt[Math.floor(SESSIONS * 0.1)]!;

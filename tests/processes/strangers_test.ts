@@ -50,6 +50,7 @@ Deno.test(`${SILENT} conduits that never send start are bounded in number and me
   const environment = {
     HOLDFAST_UNAUTHENTICATED_CONDUITS: String(SILENT_AT_ONCE),
     HOLDFAST_HANDSHAKE_TIMEOUT: "1m",
+    HOLDFAST_TRANSPORT: "hardened",
   };
   await besideEchoes(environment, async (server) => {
     const before = await server.residentBytes();
@@ -82,7 +83,7 @@ Deno.test(`${SILENT} conduits that never send start are bounded in number and me
 });
 
 Deno.test("a start that drips in, and a request that never ends, hold up nobody and are given up", async () => {
-  await besideEchoes({ HOLDFAST_HANDSHAKE_TIMEOUT: "1s" }, async (server) => {
+  await besideEchoes({ HOLDFAST_HANDSHAKE_TIMEOUT: "1s", HOLDFAST_TRANSPORT: "hardened" }, async (server) => {
     const slow: Deno.TcpConn[] = [];
     try {
       for (let i = 0; i < 200; i++) {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Hono } from "hono";
 import { app } from "../../routes/app.ts";
+import { connect } from "../../routes/connect.ts";
 import type { OriginPolicy } from "../../routes/origin.ts";
 import type { Subprotocol } from "../../src/protocol/codec.ts";
 import { MemorySessionStore } from "../../src/storage/memory_session_store.ts";
@@ -160,3 +161,23 @@ for (const [policy, host, origin, ok] of ORIGINS) {
     else await assertProblem(response, 403, "frame.origin");
   });
 }
+
+Deno.test("whoever counts refusals is told its status for each request that became no conduit, and for no other", async () => {
+  const refused: number[] = [];
+  let full = false;
+  const routes = connect({
+    upgrade: () => ({ socket: null, response: new Response(null) }),
+    origin: { loopback: true, allowed: [] },
+    onSocket: () => {},
+    onRefused: (status) => void refused.push(status),
+    full: () => full,
+  });
+  await routes.request("/v1/connect", { headers: BASE });
+  assert.deepEqual(refused, []);
+  await routes.request("/v1/connect", { headers: { host: "localhost" } });
+  await routes.request("/v1/connect", { headers: { ...BASE, origin: "https://evil.example" } });
+  await routes.request("/v1/connect", { headers: { ...BASE, "sec-websocket-protocol": "mqtt" } });
+  full = true;
+  await routes.request("/v1/connect", { headers: BASE });
+  assert.deepEqual(refused, [426, 403, 400, 503]);
+});

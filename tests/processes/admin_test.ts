@@ -1,0 +1,72 @@
+/** The admin API of real nodes over one store: what is asked of one is done by the node that has the session. */
+
+import assert from "node:assert/strict";
+import { connect } from "../../src/client/mod.ts";
+import { KvConnectServer } from "../support/kv_connect_server.ts";
+import { ServerProcess } from "../support/server_process.ts";
+
+const TOKEN = "an-admin-token-for-this-test";
+
+function ask(node: ServerProcess, method: string, path: string, more: RequestInit = {}): Promise<Response> {
+  const headers = new Headers(more.headers);
+  headers.set("authorization", `Bearer ${TOKEN}`);
+  return fetch(new URL(`/v1/admin/${path}`, node.url), { ...more, method, headers });
+}
+
+Deno.test("an operator of one node pushes to, breaks and ends a session that another one has attached", async () => {
+  const store = await KvConnectServer.start({ token: "test-token" });
+  const environment = {
+    HOLDFAST_KV: store.url,
+    DENO_KV_ACCESS_TOKEN: store.token,
+    HOLDFAST_ADMIN_TOKEN: TOKEN,
+  };
+  const nodes: ServerProcess[] = [];
+  try {
+    nodes.push(...await Promise.all([ServerProcess.start(environment), ServerProcess.start(environment)]));
+    const [a, b] = nodes as [ServerProcess, ServerProcess];
+    const session = connect(a.url);
+    const connection = session.open("echo");
+    await connection.opened;
+    const { id } = session;
+    const shown = await (await ask(b, "GET", `sessions/${id}`)).json();
+    assert.equal(shown.state, "attached");
+    const other = await (await ask(b, "GET", "node")).json();
+    assert.notEqual(shown.node, other.node);
+
+    const push = () =>
+      ask(b, "POST", `sessions/${id}/connections/${connection.id}/messages`, {
+        headers: { "content-type": "application/json", "idempotency-key": "k1" },
+        body: JSON.stringify({ body: { by: "the other node" } }),
+      });
+    const pushed = await (await push()).json();
+    assert.equal(pushed.repeated, false, JSON.stringify(pushed));
+    assert.deepEqual(await (await push()).json(), { ...pushed, repeated: true });
+    await connection.send("after");
+    const got: unknown[] = [];
+    for await (const message of connection) if (got.push(message) === 2) break;
+    assert.deepEqual(got, [{ by: "the other node" }, "after"]);
+
+    const resumed = new Promise<void>((resolve) => session.on("resumed", () => resolve()));
+    const broke = await ask(b, "POST", `sessions/${id}/break`);
+    assert.deepEqual(await broke.json(), { session: id, broken: true });
+    await resumed;
+
+    const ended = new Promise<string>((resolve) => session.on("ended", ({ reason }) => resolve(reason)));
+    const end = await ask(b, "DELETE", `sessions/${id}?detail=enough`);
+    assert.equal(end.status, 200, await end.text());
+    assert.equal(await ended, "ended");
+    const over = await (await ask(a, "GET", `sessions/${id}`)).json();
+    assert.deepEqual(over.history.map(({ kind }: { kind: string }) => kind), [
+      "attached",
+      "detached",
+      "resumed",
+    ]);
+    for (const { log } of nodes) {
+      for (const line of log) assert.notEqual(line.level, "error", JSON.stringify(line));
+      assert.ok(!JSON.stringify(log).includes(TOKEN));
+    }
+  } finally {
+    for (const node of nodes) await node.dispose();
+    await store.close();
+  }
+});
