@@ -56,6 +56,9 @@ function fail(message: string): never {
   Deno.exit(2);
 }
 
+const load = () => Deno.loadavg().map((average) => average.toFixed(2)).join(" ");
+const before = load();
+
 function machine(): Record<string, string> {
   const processors = cpus();
   return {
@@ -64,7 +67,8 @@ function machine(): Record<string, string> {
     "memory": `${Math.round(totalmem() / 2 ** 30)} GiB`,
     "system": `${Deno.build.os} ${Deno.osRelease()}, ${Deno.build.arch}`,
     "runtime": `Deno ${Deno.version.deno}, V8 ${Deno.version.v8}`,
-    "load before the run": Deno.loadavg().map((average) => average.toFixed(2)).join(" "),
+    "load before the run, averages of 1, 5 and 15 minutes": before,
+    "load at its end": load(),
   };
 }
 
@@ -81,8 +85,7 @@ async function speed(systems: readonly System[], sockets: number, inFlight: numb
 // With one message in flight there is nothing to batch.
 const SINGLE = SYSTEMS.filter((system) => !system.endsWith("-unbatched"));
 
-const measurements: Measurements = {
-  machine: machine(),
+const measured: Omit<Measurements, "machine"> = {
   ...(only.includes("loaded") ? { loaded: await speed(SYSTEMS, 50, 8) } : {}),
   ...(only.includes("single") ? { single: await speed(SINGLE, 1, 1) } : {}),
   ...(only.includes("memory")
@@ -98,6 +101,7 @@ const measurements: Measurements = {
 const contest: HeadToHead | null = contestParts.length === 0
   ? null
   : await headToHead({ parts: contestParts, systems, quick: values.quick, rounds }, progress);
+const measurements: Measurements = { machine: machine(), ...measured };
 const text = `${report(measurements)}${contest === null ? "" : `\n${contest.text}\n`}`;
 console.log(text);
 const targets = [...judge(measurements), ...contest?.targets ?? []];

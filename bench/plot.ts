@@ -64,7 +64,7 @@ export function lines(title: string, unit: string, drawn: readonly Line[]): stri
     return text(x(value), height - 16, value.toLocaleString("en"), "middle");
   });
   const marks = [10 ** low, 10 ** ((low + high) / 2), 10 ** high].map((value) => {
-    return text(52, y(value) + 4, value.toPrecision(2), "end");
+    return text(52, y(value) + 4, value < 10 ? value.toFixed(1) : value.toFixed(0), "end");
   });
   // Names that would lie over each other are moved apart, from the lowest line up.
   let free = Infinity;
@@ -79,7 +79,7 @@ export function lines(title: string, unit: string, drawn: readonly Line[]): stri
     const path = line.points.map((point) => `${x(point.x).toFixed(1)},${y(point.y).toFixed(1)}`).join(" ");
     return [
       `<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="${line.ours ? 3 : 1.5}"/>`,
-      text(x(last.x) + 10, at, `${line.name} ${last.y.toPrecision(3)}`, "start", 12, colour),
+      text(x(last.x) + 10, at, `${line.name} ${last.y.toFixed(last.y < 10 ? 1 : 0)}`, "start", 12, colour),
     ].join("\n");
   });
   return svg(height, [text(12, 24, `${title}, ${unit}`, "start", 15), ...ticks, ...marks, ...named]);

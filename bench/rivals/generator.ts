@@ -116,8 +116,8 @@ function line(): Promise<void> {
 /** The times at which members had everything that they missed, since `begun`. */
 class CaughtUp {
   readonly times: number[] = [];
-  readonly #waiting = new Set<Conversation>();
-  #begun = 0;
+  /** Since when each is. */
+  readonly #waiting = new Map<Conversation, number>();
 
   /** @param probing Members that miss nothing send a message, whose echo says that they are back. */
   constructor(private readonly crowd: Crowd, private readonly probing: boolean) {
@@ -125,8 +125,8 @@ class CaughtUp {
   }
 
   begin(members: readonly Conversation[]): void {
-    this.#begun = performance.now();
-    for (const member of members) this.#waiting.add(member);
+    const now = performance.now();
+    for (const member of members) this.#waiting.set(member, now);
   }
 
   async resume(member: Conversation): Promise<void> {
@@ -136,8 +136,10 @@ class CaughtUp {
   }
 
   #look(member: Conversation): void {
-    if (member.outstanding > 0 || !this.#waiting.delete(member)) return;
-    this.times.push(performance.now() - this.#begun);
+    const begun = this.#waiting.get(member);
+    if (begun === undefined || member.outstanding > 0) return;
+    this.#waiting.delete(member);
+    this.times.push(performance.now() - begun);
   }
 }
 
@@ -163,6 +165,7 @@ async function breaks(crowd: Crowd, { times, missed }: BreakJob, probing: boolea
     await caughtUp.resume(member);
     await settle([member], LOST_BY_ONE_MS);
   }
+  await settle(crowd.members, LOST_AFTER_MS);
   return recovery(crowd, caughtUp.times);
 }
 

@@ -21,22 +21,22 @@ const BOUNDS: readonly (readonly [string, string])[] = [
     "echoes/s: durable",
     "The server's thread is busy all the time. Each echo is two numbered messages, committed and fsynced in groups before they " +
     "are acked or sent; neither mosquitto (its file is written every 30 minutes) nor JetStream (fsync every 2 minutes) writes " +
-    "to the disk for good before it acks. What bounds it is the preparation of commits and their hand-over to SQLite's thread.",
+    "to the disk for good before it acks. What bounds it is in the profile: the hand-over of commits to SQLite " +
+    "(`op_kv_atomic_write`), the garbage of each batch, and the rest spread over many small functions.",
   ],
   [
     "caught up after a break",
     "One break is a sequence, not a load: dial, upgrade, `start`, judgement of the token and the counters, for a durable session a " +
     "commit with its fsync before `established` may leave (`resume.committed`), then 100 messages in one frame. Bare has the " +
-    "upgrade and one echo. The profile is mostly idle time's rest and says little.",
+    "upgrade and one echo. The server is idle most of the time, so its profile says little.",
   ],
   [
     "storm",
-    "Both processors are busy from the first dial to the last echo, so the ratio is that of the processor time per session: see " +
-    "`server µs` and `load µs`. The HTTP upgrade and the end of the old socket, which are all that bare pays, are the runtime's " +
-    "and are paid here as well. On top come the handshake (decode and check `start`, hash and compare tokens, make a new one), " +
-    "the client's half of it in the load generator, and the replay of what was missed, which bare does not have; a durable session " +
-    "also commits its core twice, once for the token that is offered and once for its proof (`resume.rotate`). No function " +
-    "stands out that could be left away without leaving away a guarantee.",
+    "A storm is processor time at both ends, `server µs` and `load µs` of each session. The HTTP upgrade and the end of the old " +
+    "socket, which are all that bare pays, are the runtime's and are paid here as well. On top come the handshake (decode and " +
+    "check `start`, hash and compare tokens, make a new one), the client's half of it in the load generator, and the replay of " +
+    "what was missed, which bare does not have; a durable session also commits its core twice, for the token that is offered and " +
+    "for its proof (`resume.rotate`). The profile, which covers the whole run from opening the sessions on, is flat.",
   ],
   [
     "idle attached session",

@@ -78,7 +78,8 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
       const now = performance.now();
       if (options.progress !== undefined && now - told > 5_000) {
         told = now;
-        options.progress(`${counts.judged} frames in ${Math.round((now - begun) / 1000)} s`);
+        const seconds = Math.round((now - begun) / 1000);
+        options.progress(`${counts.judged} frames in ${seconds} s, ${mib(resident.last)} resident`);
       }
       return failed || counts.judged >= options.frames;
     };
@@ -115,7 +116,6 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
 
 /** The report as a person reads it. */
 export function describe(report: FuzzReport): string {
-  const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
   const { before, most, after } = report.resident;
   const codes = [...report.codes].sort(([a], [b]) => a - b).map(([code, n]) => `${n} × ${code}`).join(", ");
   return [
@@ -130,6 +130,10 @@ export function describe(report: FuzzReport): string {
     }`,
     ...report.problems.map((problem) => `PROBLEM: ${problem}`),
   ].join("\n");
+}
+
+function mib(bytes: number): string {
+  return `${Math.round(bytes / 2 ** 20)} MiB`;
 }
 
 async function problemsOf(server: ServerProcess, counts: FuzzCounts): Promise<string[]> {
@@ -219,6 +223,8 @@ class Bystanders {
 class Resident {
   before = 0;
   most = 0;
+  /** At the last look. */
+  last = 0;
   readonly #server: ServerProcess;
   #looking: Promise<number> | null = null;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -240,9 +246,10 @@ class Resident {
   }
 
   async #look(): Promise<number> {
-    const now = await this.#server.residentBytes().catch(() => 0);
-    this.most = Math.max(this.most, now);
-    return now;
+    // A process that is gone has nothing; that it is gone is said by what follows.
+    this.last = await this.#server.residentBytes().catch(() => 0);
+    this.most = Math.max(this.most, this.last);
+    return this.last;
   }
 }
 
