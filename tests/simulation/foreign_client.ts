@@ -99,6 +99,11 @@ export class ForeignClient implements SimClient {
     this.#dial();
   }
 
+  /** It asked for the end and was not told that it came: what it asks for later is another memory's matter. */
+  get isClosing(): boolean {
+    return this.#kept.closing;
+  }
+
   close(): void {
     if (this.over !== null) return;
     this.#kept.closing = true;

@@ -67,7 +67,7 @@ async function untilGone(cluster: Cluster): Promise<void> {
   const closing = clients.filter((client, i) => client.over === null && !client.shared && i % 2 === 0);
   const sleeper = clients.find((client): client is ForeignClient =>
     client instanceof ForeignClient && client.over === null && !client.shared && !closing.includes(client) &&
-    client.spec.settings.durability !== "ephemeral"
+    !client.isClosing && client.spec.settings.durability !== "ephemeral"
   );
   for (const client of closing) client.close();
   sleeper?.sleep();
