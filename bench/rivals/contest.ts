@@ -32,6 +32,9 @@ const EXCUSES: { readonly [part in ContestPart]?: { readonly [contender in Conte
   },
 };
 
+/** Those that are compared with each other by a target, and so weighed in each round. */
+const WEIGHED_OFTEN: readonly Contender[] = ["bare", "ephemeral", "durable", "socket.io"];
+
 const excuse = (part: ContestPart, contender: Contender) => EXCUSES[part]?.[contender];
 
 /** Runs the parts. @param progress Is told of each result. */
@@ -51,7 +54,11 @@ export async function contest(
     const results: { [contender in Contender]?: Measured<T>[] } = {};
     for (let round = 0; round < times; round++) {
       for (const contender of contenders) {
-        const why = performance.now() > until ? "the time of the run was over" : excuse(part, contender);
+        const why = performance.now() > until
+          ? "the time of the run was over"
+          : excuse(part, contender) ?? (part === "weight" && round > 0 && !WEIGHED_OFTEN.includes(contender)
+            ? "weighed once"
+            : undefined);
         const result = why === undefined ? await attempt(() => work(contender)) : { why };
         (results[contender] ??= []).push(result);
         progress(`${part} ${contender}: ${JSON.stringify(result)}`);
@@ -79,7 +86,7 @@ export async function contest(
   const echo = wants("echo") ? await take("echo", rounds, pace(50, 8)) : undefined;
   const alone = wants("alone") ? await take("alone", otherRounds, pace(1, 1)) : undefined;
   const weight = wants("weight")
-    ? await take("weight", 1, (contender) => weigh(contender, extent))
+    ? await take("weight", rounds, (contender) => weigh(contender, extent))
     : undefined;
   const broken = wants("break") ? await take("break", otherRounds, run(() => breakJob(extent))) : undefined;
   const storm = wants("storm")

@@ -114,6 +114,18 @@ export function judgeContest({ echo, weight, break: broken, storm }: Contest): C
   return targets;
 }
 
+/** How busy both ends were under full load, for a target about it; undefined for others. */
+export function busyness({ echo }: Contest, { profile }: ContestTarget): string | undefined {
+  if (echo === undefined || profile?.part !== "echo") return undefined;
+  const rate = middle(echo, profile.contender, "perSecond");
+  const share = (key: "serverCost" | "generatorCost") => {
+    return `${Math.round(middle(echo, profile.contender, key) * rate / 1e4)} %`;
+  };
+  return `In this run the server used ${share("serverCost")} of one processor and the load ${
+    share("generatorCost")
+  }.`;
+}
+
 /** The charts of a contest: file name and SVG text. */
 export function charts({ echo, storm, growth, extent }: Contest): ReadonlyMap<string, string> {
   const drawn = new Map<string, string>();
@@ -157,14 +169,15 @@ export function contestReport(contest: Contest, settings: ReadonlyMap<Contender,
     "# Beside others",
     [...settings].map(([name, text]) => `- **${name}**: ${text}`).join("\n"),
     "Each run has a fresh server, a load generator in a process of its own, and checks every message; systems take turns " +
-    `within a round; figures are medians over rounds (${extent.rounds} of the loaded echo, ${extent.otherRounds} of the others, 1 of memory and growth), ratios are medians of the ratios within a round. ` +
+    `within a round; figures are medians over rounds (${extent.rounds} of the loaded echo and of memory, ${extent.otherRounds} of the others, 1 of growth), ratios are medians of the ratios within a round. ` +
     "Bodies have 100 bytes. Raw sockets (bare, Holdfast) are driven from Deno, the npm clients from Node, where they are " +
     "faster. × is to bare.",
   ];
   if (echo !== undefined) {
     parts.push("## Echo, 50 sessions × 8 in flight", "![](plots/echo.svg)", paceTable(echo));
     parts.push(
-      "`jetstream-publish` is one client with 400 publishes in flight; each counts when its ack is there.",
+      "`jetstream-publish` is one client with 400 publishes in flight; each counts when its ack is there. It stores one message " +
+        "for each, a durable echo two: one in, one out.",
     );
   }
   if (alone !== undefined) parts.push("## Echo, 1 × 1", paceTable(alone));
@@ -179,7 +192,7 @@ export function contestReport(contest: Contest, settings: ReadonlyMap<Contender,
     });
     parts.push(
       `## Resident memory of one idle session, KiB (${extent.held} sessions)`,
-      "After a full collection where the server has a collector. Detached is what stays of a session whose socket is gone; a " +
+      "After a full collection where the server has a collector; bare, Holdfast and socket.io in each round, the others once. Detached is what stays of a session whose socket is gone; a " +
         "durable one is parked by then.",
       table(["", "attached", "detached"], rows),
     );
@@ -265,6 +278,9 @@ function recoveryTable(part: Rounds<Recovery>, costs = false): string {
 function growthParts(growth: readonly Rounds<Pace>[], sizes: readonly number[]): string[] {
   const names = CONTENDERS.filter((name) => growth.some((part) => part[name] !== undefined));
   const rows = names.map((name) => {
+    const reasons = new Set(growth.map((part) => why(part, name)));
+    const [only] = reasons;
+    if (reasons.size === 1 && only) return [name, only];
     const cells = growth.map((part) => {
       const reason = why(part, name);
       return reason ??

@@ -3,7 +3,7 @@
 import { table } from "../report.ts";
 import { ALL, contest, CONTEST_PARTS, type ContestPart } from "./contest.ts";
 import { type Contest, FULL_CONTEST, QUICK_CONTEST } from "./contest_model.ts";
-import { charts, contestReport, type ContestTarget, judgeContest } from "./contest_report.ts";
+import { busyness, charts, contestReport, type ContestTarget, judgeContest } from "./contest_report.ts";
 import type { Contender } from "./jobs.ts";
 import { type Miss, missedReport } from "./missed.ts";
 import { nodeVersion, prepare, SERVERS } from "./programs.ts";
@@ -67,7 +67,8 @@ export async function headToHead(
       progress(`profile: ${of}`);
       profiles.set(of, profile = { of, functions: await profiled(contender, part, extent) });
     }
-    misses.push({ target, profile });
+    const seen = busyness(figures, target);
+    misses.push({ target, profile, ...(seen === undefined ? {} : { seen }) });
   }
   const settings = new Map<Contender, string>();
   for (const system of systems) {

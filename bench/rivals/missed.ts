@@ -6,6 +6,8 @@ import type { SelfTime } from "./profile.ts";
 /** A missed target and its profile, where one was taken. */
 export interface Miss {
   readonly target: Target;
+  /** What the measurements themselves say about it. */
+  readonly seen?: string;
   readonly profile?: { readonly of: string; readonly functions: readonly SelfTime[] };
 }
 
@@ -13,16 +15,16 @@ export interface Miss {
 const BOUNDS: readonly (readonly [string, string])[] = [
   [
     "echoes/s: ephemeral to socket.io",
-    "The server's thread is busy all the time, so the ratio is that of the processor time per echo (table above). Sessions of " +
-    "socket.io have no acks, no numbering and no retained messages; what Holdfast does beyond it is bounded by the cost of " +
+    "Sessions of socket.io have no acks, no numbering and no retained messages; what Holdfast does beyond it is bounded by the cost of " +
     "frames, which batching shares among few messages at 8 in flight.",
   ],
   [
     "echoes/s: durable",
-    "The server's thread is busy all the time. Each echo is two numbered messages, committed and fsynced in groups before they " +
+    "Each echo is two numbered messages, committed and fsynced in groups before they " +
     "are acked or sent; neither mosquitto (its file is written every 30 minutes) nor JetStream (fsync every 2 minutes) writes " +
-    "to the disk for good before it acks. What bounds it is in the profile: the hand-over of commits to SQLite " +
-    "(`op_kv_atomic_write`), the garbage of each batch, and the rest spread over many small functions.",
+    "to the disk for good before it acks. Where the server is busy, most goes to the hand-over of commits to SQLite " +
+    "(`op_kv_atomic_write`) and to the garbage of each batch; where it is not, sessions wait for the disk, and for a processor " +
+    "that SQLite's thread and the load share.",
   ],
   [
     "caught up after a break",
@@ -49,10 +51,11 @@ const BOUNDS: readonly (readonly [string, string])[] = [
 export function missedReport(misses: readonly Miss[]): string {
   const parts: string[] = [];
   const shown = new Set<string>();
-  for (const { target, profile } of misses) {
+  for (const { target, seen, profile } of misses) {
     parts.push(`### Missed: ${target.name}`, `Wanted ${target.wanted}, measured ${target.measured}.`);
     const bound = BOUNDS.find(([name]) => target.name.startsWith(name))?.[1];
     if (bound !== undefined) parts.push(bound);
+    if (seen !== undefined) parts.push(seen);
     if (profile === undefined) continue;
     if (shown.has(profile.of)) {
       parts.push(`The profile is the one above, ${profile.of}.`);

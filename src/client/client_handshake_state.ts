@@ -180,9 +180,10 @@ function refused(state: ClientState, message: Refused, moment: Moment, effects: 
   state.dialling = null;
   const code = closeCode(reason);
   effects.push({ kind: "close_conduit", conduit: dialling.conduit, code: NORMAL_CLOSURE, reason: "" });
-  // The store did not answer the server in time: what this `start` asked for may yet take effect (`resume.takeover`).
-  if (reason === "unavailable") state.rival = true;
   const instruction = duringHandshake(instructionFor(reason));
+  // The node could not wait for its commit (a slow store, a drain): what this `start` asked for may yet take effect
+  // (`resume.takeover`).
+  if (instruction === "resume") state.rival = true;
   obey(state, instruction, { code, reason, detail }, retryAfter ?? null, moment, effects);
 }
 

@@ -266,8 +266,8 @@ export class ForeignClient implements SimClient {
     this.#dialling = null;
     const instruction = isReason(reason) ? instructionFor(reason) : "stop";
     if (instruction === "resume") {
-      // The store did not answer the server in time: what this `start` asked for may yet take effect.
-      if (reason === "unavailable") this.#rival = true;
+      // The node could not wait for its commit: what this `start` asked for may yet take effect.
+      this.#rival = true;
       this.#flush();
       return this.#attached === null ? this.#planDial(retryAfter) : undefined;
     }

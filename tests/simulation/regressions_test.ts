@@ -80,25 +80,23 @@ Deno.test("a creation that is applied when its node has given it up ends all the
   await Promise.all([node.crash(), rival.crash()]);
 });
 
-// @rule resume.takeover
-Deno.test("a start refused with unavailable may still take effect: its takeover is the client's own", async () => {
-  const { fixture, session, server, clock, line } = await attachedClient();
-  await line.say({ kind: "goaway", reason: "draining", after: 10 });
-  await clock.advance(10);
-  server.line.open();
-  await settle();
-  await server.line.say({
-    kind: "refused",
-    reason: "unavailable",
-    detail: "the store did not answer in time",
+for (const reason of ["unavailable", "draining"]) {
+  // @rule resume.takeover
+  Deno.test(`a start refused with ${reason} may still take effect: its takeover is the client's own`, async () => {
+    const { fixture, session, server, clock, line } = await attachedClient();
+    await line.say({ kind: "goaway", reason: "draining", after: 10 });
+    await clock.advance(10);
+    server.line.open();
+    await settle();
+    await server.line.say({ kind: "refused", reason, detail: "its commit could not be waited for" });
+    assert.equal(session.phase, "attached");
+    await line.end(4510, "superseded");
+    assert.notEqual(session.phase, "ended");
+    assert.deepEqual(fixture.details("taken-over"), []);
+    session.goOffline();
+    await settle();
   });
-  assert.equal(session.phase, "attached");
-  await line.end(4510, "superseded");
-  assert.notEqual(session.phase, "ended");
-  assert.deepEqual(fixture.details("taken-over"), []);
-  session.goOffline();
-  await settle();
-});
+}
 
 // @rule resume.takeover
 // @rule resume.stored-client
