@@ -169,7 +169,7 @@ export function contestReport(contest: Contest, settings: ReadonlyMap<Contender,
     "# Beside others",
     [...settings].map(([name, text]) => `- **${name}**: ${text}`).join("\n"),
     "Each run has a fresh server, a load generator in a process of its own, and checks every message; systems take turns " +
-    `within a round; figures are medians over rounds (${extent.rounds} of the loaded echo and of memory, ${extent.otherRounds} of the others, 1 of growth), ratios are medians of the ratios within a round. ` +
+    `within a round; figures are medians over rounds (${extent.rounds} of the loaded echo, ${extent.otherRounds} of the others, 1 of growth), ratios are medians of the ratios within a round. ` +
     "Bodies have 100 bytes. Raw sockets (bare, Holdfast) are driven from Deno, the npm clients from Node, where they are " +
     "faster. × is to bare.",
   ];
