@@ -20,8 +20,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "skip dedupe",
     file: delivery,
-    from: `if (seq <= state.taken) return "duplicate";`,
-    to: `if (seq <= state.taken) return "taken";`,
+    from: `    return "duplicate";`,
+    to: `    return "taken";`,
   },
   {
     name: "ack before commit",

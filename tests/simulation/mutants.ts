@@ -46,6 +46,8 @@ try {
   for (const { name, file, from, to } of wanted) {
     const path = `${copy}/${file}`;
     const text = await Deno.readTextFile(path);
+    // A mutant that changes nothing would only seem to survive.
+    if (!text.includes(from)) throw new Error(`mutant "${name}": its text is not in ${file} any more`);
     await Deno.writeTextFile(path, text.replace(from, () => to));
     const simulated = await deno(simulation);
     const tested = await deno(tests);
