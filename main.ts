@@ -19,7 +19,11 @@ import { describeError, JsonLog } from "./src/observe/json_log.ts";
 import { describeNode } from "./src/observe/node_metrics.ts";
 import { otelTracing } from "./src/observe/otel_tracing.ts";
 import { NO_TRACING } from "./src/observe/tracing.ts";
+import { demoService } from "./src/service/demo.ts";
 import { echo } from "./src/service/echo.ts";
+import { Upstreams } from "./src/service/upstream.ts";
+import { PAYLOAD_HEADER_BYTES } from "./src/protocol/payload.ts";
+import { wsUpstreams } from "./src/service/ws_upstream_socket.ts";
 import { NodeDirectory } from "./src/session/node_directory.ts";
 import { levelsOf } from "./src/session/node_levels.ts";
 import { SessionRegistry } from "./src/session/session_registry.ts";
@@ -34,6 +38,7 @@ import { Guard } from "./routes/admin/guard.ts";
 import { HardenedServer } from "./routes/hardened_server.ts";
 import { adminPages, pages } from "./routes/pages.ts";
 import { type Listener, listenNatively } from "./routes/serving.ts";
+import { services } from "./routes/services.ts";
 
 /** What `sysexits.h` calls a wrong configuration. */
 const EXIT_CONFIG = 78;
@@ -76,6 +81,15 @@ const boot = publicId(random);
 const node = Deno.env.get("FLY_MACHINE_ID") ?? boot;
 const authenticator = await authenticatorFor(settings.auth, { clock, log, fetch });
 const metrics = new CountedMetrics();
+const upstreamFailed = (thrown: unknown) => log.error("upstream_failed", { error: describeError(thrown) });
+const upstreams = new Upstreams(settings.upstreams, {
+  dial: wsUpstreams({
+    payloadBytes: settings.limits.bodyBytes - PAYLOAD_HEADER_BYTES,
+    failed: upstreamFailed,
+  }),
+  ...{ clock, log, failed: upstreamFailed, timeout: settings.upstreamTimeout },
+});
+const served = [echo, ...(settings.demo ? [demoService({ clock })] : []), ...upstreams.services];
 const registry = new SessionRegistry({
   ...settings,
   metrics,
@@ -86,7 +100,7 @@ const registry = new SessionRegistry({
   clock,
   random,
   log,
-  services: [echo],
+  services: served,
   node,
   boot,
 });
@@ -145,6 +159,7 @@ const shared = {
     origin,
     guard: guard.require,
   },
+  services: services(served),
   admin: new Hono().route("/", admin),
   pages: pages().route("/", adminPages()),
   log,
@@ -216,6 +231,7 @@ const stop = async (signal: "SIGINT" | "SIGTERM") => {
         within: 1_100,
       },
       { name: "server", run: () => listener?.shutdown(), within: 300 },
+      { name: "upstreams", run: () => upstreams.stop(), within: 100 },
       { name: "errands", run: () => errands.stop(), within: 200 },
       { name: "sweeper", run: () => sweeper.stop(), within: 200 },
       { name: "directory", run: () => directory.stop(), within: 200 },

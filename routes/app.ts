@@ -14,6 +14,8 @@ import { problem } from "./problem.ts";
 export interface AppOptions<Socket> {
   readonly connect: ConnectOptions<Socket>;
   readonly health: HealthOptions;
+  /** What runs here, at `/v1/services`; absent: nobody is told. */
+  readonly services?: Hono;
   /** Absent: there is no `/metrics`. */
   readonly metrics?: MetricsOptions;
   /** The admin API; absent: there is none. */
@@ -25,7 +27,7 @@ export interface AppOptions<Socket> {
 
 /** The server's routes. Unknown paths and failures are problem+json too. */
 export function app<Socket>(options: AppOptions<Socket>): Hono<{ Variables: RequestIdVariables }> {
-  const { connect: connecting, health: probing, metrics: measuring, admin, pages, log } = options;
+  const { connect: connecting, health: probing, services, metrics: measuring, admin, pages, log } = options;
   const root = new Hono<{ Variables: RequestIdVariables }>();
   root.route("/", connect(connecting));
   root.use("*", requestId({ limitLength: 64 }));
@@ -54,6 +56,7 @@ export function app<Socket>(options: AppOptions<Socket>): Hono<{ Variables: Requ
     }),
   );
   root.route("/", health(probing));
+  if (services !== undefined) root.route("/", services);
   if (measuring !== undefined) root.route("/", metrics(measuring));
   if (admin !== undefined) root.route("/", admin);
   root.route("/", pages);

@@ -10,6 +10,7 @@ import type { AuthSettings } from "./access/authenticator_for.ts";
 import type { TrustedProxies } from "./access/client_address.ts";
 import type { LogLevel } from "./observe/log.ts";
 import { DEFAULT_LIMITS, type Limits } from "./protocol/limits.ts";
+import type { Upstream } from "./service/upstream_names.ts";
 import type { StrangerLimits } from "./session/session_registry.ts";
 import type { SlotLimits } from "./session/slots_runner.ts";
 import { formatBytes } from "./settings_values.ts";
@@ -43,6 +44,10 @@ export interface Settings {
   /** Serialised origins, as a browser sends them. */
   readonly allowedOrigins: readonly string[];
   readonly tokenReuse: "keep" | "end";
+  /** The service `demo` is served. */
+  readonly demo: boolean;
+  readonly upstreams: readonly Upstream[];
+  readonly upstreamTimeout: number;
   readonly logLevel: LogLevel;
   readonly region?: string;
   readonly adminToken?: string;
@@ -138,6 +143,9 @@ function settingsFrom(env: Readonly<Record<string, string>>): Settings {
     trustedProxies: value(env, "HOLDFAST_TRUSTED_PROXIES"),
     allowedOrigins: value(env, "HOLDFAST_ALLOWED_ORIGINS"),
     tokenReuse: value(env, "HOLDFAST_TOKEN_REUSE"),
+    demo: env["HOLDFAST_DEMO"] === undefined ? isLoopback(host) : value(env, "HOLDFAST_DEMO") === "on",
+    upstreams: value(env, "HOLDFAST_UPSTREAMS"),
+    upstreamTimeout: value(env, "HOLDFAST_UPSTREAM_TIMEOUT"),
     logLevel: value(env, "HOLDFAST_LOG_LEVEL"),
     ...(region === undefined ? {} : { region }),
     ...(env["HOLDFAST_ADMIN_TOKEN"] === undefined ? {} : { adminToken: value(env, "HOLDFAST_ADMIN_TOKEN") }),

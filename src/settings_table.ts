@@ -14,6 +14,7 @@ import {
   secret,
   storePath,
   trustedProxies,
+  upstreams,
 } from "./settings_values.ts";
 
 const HOUR = 3_600_000;
@@ -104,7 +105,7 @@ export const TABLE = {
     "1MiB",
     "Largest frame accepted; a body must leave 8KiB of it to its header.",
   ),
-  HOLDFAST_CONNECTIONS: setting(count(1, 4096), "256", "Connections of one session at once."),
+  HOLDFAST_CONNECTIONS: setting(count(1, 16_384), "256", "Connections of one session at once."),
   HOLDFAST_STORED_BYTES: setting(
     bytes(64 * 1024, 64 * MIB),
     "8MiB",
@@ -153,6 +154,20 @@ export const TABLE = {
     "keep",
     "What a retired resume token does to its session, when it is presented again.",
   ),
+  HOLDFAST_DEMO: setting(
+    choice("on", "off"),
+    undefined,
+    "Whether the service `demo` is served; by default on loopback alone: its totals are everybody's.",
+  ),
+  HOLDFAST_UPSTREAMS: {
+    ...setting(
+      upstreams,
+      "",
+      "WebSocket servers that clients reach as `upstream:NAME`: NAME=URL, with commas; ws or wss.",
+    ),
+    secret: true as const,
+  },
+  HOLDFAST_UPSTREAM_TIMEOUT: setting(duration(HOUR), "10s", "How long an upstream may take to open."),
   HOLDFAST_LOG_LEVEL: setting(choice("debug", "info", "warn", "error"), "info", "The least that is logged."),
   HOLDFAST_REGION: setting(
     z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, "1 to 64 letters, digits, dots, dashes or underscores"),

@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { parseNetworks, type TrustedProxies } from "./access/client_address.ts";
+import { parseUpstreams, type Upstream } from "./service/upstream_names.ts";
 
 /** Bytes in a mebibyte. */
 export const MIB = 1024 * 1024;
@@ -107,6 +108,15 @@ export const trustedProxies: z.ZodType<TrustedProxies, string> = parsed(
     return networks === undefined ? undefined : { kind: "networks", networks };
   },
 );
+
+/** Named WebSocket servers; the message that refuses them says what is wrong and repeats no URL. */
+export const upstreams: z.ZodType<readonly Upstream[], string> = z.string().transform((text, context) => {
+  const result = parseUpstreams(text);
+  if (result.ok) return result.upstreams;
+  const allowed = "a comma-separated list of NAME=URL such as chat=ws://127.0.0.1:9000/";
+  context.addIssue({ code: "custom", message: `${allowed}; ${result.problem}` });
+  return z.NEVER;
+});
 
 /** A comma-separated list of origins, each as a browser would send it. */
 export const origins: z.ZodType<string[], string> = parsed(

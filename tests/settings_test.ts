@@ -56,6 +56,9 @@ Deno.test("without an environment every setting has its default", () => {
     strangers: { conduits: 4_096, reads: 64, handshakesPerAddress: 100, resumesPerAddress: 1_000 },
     trustedProxies: { kind: "none" },
     tokenReuse: "keep",
+    upstreams: [],
+    upstreamTimeout: 10_000,
+    demo: true,
     logLevel: "info",
   });
 });
@@ -91,6 +94,9 @@ Deno.test("every setting can be set", () => {
     HOLDFAST_UNAUTHENTICATED_READS: "7",
     HOLDFAST_TRUSTED_PROXIES: "fly",
     HOLDFAST_TOKEN_REUSE: "end",
+    HOLDFAST_DEMO: "off",
+    HOLDFAST_UPSTREAMS: "chat=ws://127.0.0.1:9000/socket,docs=wss://docs.example",
+    HOLDFAST_UPSTREAM_TIMEOUT: "3s",
     HOLDFAST_LOG_LEVEL: "debug",
     HOLDFAST_REGION: "fra",
   });
@@ -118,6 +124,12 @@ Deno.test("every setting can be set", () => {
     strangers: { conduits: 6, reads: 7, handshakesPerAddress: 4, resumesPerAddress: 5 },
     trustedProxies: { kind: "fly" },
     tokenReuse: "end",
+    demo: false,
+    upstreams: [
+      { name: "chat", url: "ws://127.0.0.1:9000/socket" },
+      { name: "docs", url: "wss://docs.example/" },
+    ],
+    upstreamTimeout: 3_000,
     logLevel: "debug",
     region: "fra",
   });
@@ -137,6 +149,7 @@ const WRONG: Record<string, readonly string[]> = {
   HOLDFAST_RESUME_WINDOW: ["", "0s", "-1s", "10", "1.5h", "10 s", "1d", "721h", "s", "off", "999999999999h"],
   HOLDFAST_PARK_AFTER: ["0ms", "25h"],
   HOLDFAST_TRANSPORT: ["", "deno", "Hardened"],
+  HOLDFAST_DEMO: ["", "yes", "ON"],
   HOLDFAST_IDLE_TIMEOUT: ["", "0s", "never", "721h"],
   HOLDFAST_KEEPALIVE_INTERVAL: ["0s", "61m"],
   HOLDFAST_KEEPALIVE_TIMEOUT: ["0s", "2h"],
@@ -158,7 +171,7 @@ const WRONG: Record<string, readonly string[]> = {
   HOLDFAST_JWT_AUDIENCE: [""],
   HOLDFAST_DRAIN_WINDOW: ["0s", "2h"],
   HOLDFAST_ADMIN_TOKEN: ["", "x".repeat(21)],
-  HOLDFAST_CONNECTIONS: ["0", "4097"],
+  HOLDFAST_CONNECTIONS: ["0", "16385"],
   HOLDFAST_STORED_BYTES: ["0", "65535", "65MiB"],
   HOLDFAST_ANONYMOUS_BYTES: ["0", "1023KiB"],
   HOLDFAST_SESSIONS_PER_PRINCIPAL: ["0", "100001"],
@@ -170,6 +183,14 @@ const WRONG: Record<string, readonly string[]> = {
   HOLDFAST_UNAUTHENTICATED_READS: ["0", "10001"],
   HOLDFAST_TRUSTED_PROXIES: ["proxy", "10.0.0.0/33", "10.0.0.0/8/8", "::1/129", "FLY", "10.0.0.1,,"],
   HOLDFAST_TOKEN_REUSE: ["", "keep it"],
+  HOLDFAST_UPSTREAMS: [
+    "chat",
+    "chat=http://h/",
+    "chat=ws://h/,chat=ws://i/",
+    "Chat=ws://h/",
+    "chat=ws://h/#x",
+  ],
+  HOLDFAST_UPSTREAM_TIMEOUT: ["0s", "2h"],
   HOLDFAST_LOG_LEVEL: ["verbose", "INFO"],
   HOLDFAST_REGION: ["", "a b", "x".repeat(65)],
 };
@@ -254,6 +275,15 @@ Deno.test("a secret that is refused is not repeated", () => {
   assert.doesNotMatch(message, /too-short/);
 });
 
+Deno.test("upstreams that are refused are named, and their URLs are not repeated", () => {
+  const message = refusal({ HOLDFAST_UPSTREAMS: "a=ws://user:pass@h/,b=https://h/?key=hidden" });
+  assert.match(
+    message,
+    /^HOLDFAST_UPSTREAMS=… is not allowed: allowed is .*; the URL of b begins with neither/,
+  );
+  assert.doesNotMatch(message, /pass|hidden/);
+});
+
 Deno.test("what one session stores must hold two windows", () => {
   assert.match(refusal({ HOLDFAST_STORED_BYTES: "1MiB" }), /^HOLDFAST_STORED_BYTES=1048576 is too little/);
 });
@@ -267,6 +297,13 @@ Deno.test("beyond loopback the hardened transport is the default, on loopback an
     settings({ HOLDFAST_AUTH: "none", HOLDFAST_PUBLIC: "yes", DENO_DEPLOYMENT_ID: "abc" }).transport,
     "native",
   );
+});
+
+Deno.test("the demo is served on loopback unless that is changed", () => {
+  const open = { HOLDFAST_HOST: "0.0.0.0", HOLDFAST_AUTH: "none", HOLDFAST_PUBLIC: "yes" };
+  assert.equal(settings({}).demo, true);
+  assert.equal(settings(open).demo, false);
+  assert.equal(settings({ ...open, HOLDFAST_DEMO: "on" }).demo, true);
 });
 
 Deno.test("loopback is what only this machine reaches", () => {

@@ -4,7 +4,7 @@ import { decodeNode, type NodeRow } from "../session/node_directory.ts";
 import type { SessionRegistry } from "../session/session_registry.ts";
 import * as keys from "../storage/keys.ts";
 import { loadSession } from "../storage/session_load.ts";
-import { decodeConnection, decodeHistory, decodeRecord } from "../storage/session_record.ts";
+import { decodeHistory, decodeRecord } from "../storage/session_record.ts";
 import type { Range, SessionStore, StoredEntry } from "../storage/session_store.ts";
 import { hashOf } from "../system/hash.ts";
 import { decodeCursor, encodeCursor, type Place } from "./cursor.ts";
@@ -214,9 +214,8 @@ export class SessionList {
   }
 
   async #offers(session: string, service: string): Promise<boolean> {
-    const { limits } = this.#registry.options;
-    const rows = await this.#store.list(keys.connectionsOf(session), { limit: limits.connections + 1 });
-    return offers(rows.map(({ key, value }) => decodeConnection(key[2] as number, value)), service);
+    const loaded = await loadSession(this.#store, session);
+    return loaded.kind === "session" && offers(loaded.state.mux.connections.values(), service);
   }
 }
 

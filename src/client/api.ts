@@ -1,7 +1,10 @@
-/** What an application sees of a session and its connections. */
+/** What an application sees of a session. */
 
-import type { BodyValue } from "../protocol/body.ts";
-import type { Metadata } from "../protocol/messages.ts";
+import type { ContractOf } from "../protocol/contract.ts";
+import type { Connection, Ending, OpenOptions } from "./connection_api.ts";
+import type { ClientService } from "./serving_api.ts";
+
+export type { Connection, Ending, OpenOptions } from "./connection_api.ts";
 
 /**
  * Where a session is:
@@ -14,12 +17,14 @@ import type { Metadata } from "../protocol/messages.ts";
  */
 export type SessionPhase = "idle" | "connecting" | "handshaking" | "attached" | "detached" | "ended";
 
-/** Why a session or a connection is over. */
-export interface Ending {
-  /** One word: a reason of the protocol, or the application's own; empty for an end without a reason. */
-  readonly reason: string;
-  /** For a person. */
-  readonly detail: string;
+/** A call that is asked for again in the session that follows a lost one. */
+export interface RepeatedCall {
+  /** The service's name. */
+  readonly service: string;
+  /** The method's name. */
+  readonly method: string;
+  /** The key under which it runs at most once. */
+  readonly operation: string;
 }
 
 /** Each event of a session, with what its listeners are given. */
@@ -34,6 +39,11 @@ export interface SessionEvents {
   readonly "detached": { readonly code: number; readonly reason: string; readonly retryIn: number | null };
   /** The session is lost: what was not acked may or may not have arrived. Never follows a silent restart. */
   readonly "lost": Ending;
+  /**
+   * After `lost`, with `startAnewWhenLost` and `auth`: these calls have an operation key and no answer yet, and are asked for again
+   * in the new session. Their promises go on; all other calls that were sent have failed with `indeterminate`.
+   */
+  readonly "repeated": { readonly calls: readonly RepeatedCall[] };
   /** Somebody else resumed this session (a copied tab); this client stays away. */
   readonly "taken-over": { readonly session: string };
   /** The session is over: closed here, ended by the server, or refused for good. */
@@ -41,8 +51,9 @@ export interface SessionEvents {
   /** The server wants other credentials. With `auth` it is asked again; without, `ended` follows. */
   readonly "credentials": Ending;
   /**
-   * Something failed that the session survives: the storage, `auth`, a listener. While the storage fails nothing is acked
-   * and nothing new is sent; it is tried again until it works. Where nobody listens the platform reports the error as uncaught.
+   * Something failed that the session survives: the storage, `auth`, a listener, a handler of a served call. While the storage
+   * fails nothing is acked and nothing new is sent; it is tried again until it works. Where nobody listens the platform reports
+   * the error as uncaught.
    */
   readonly "error": { readonly error: Error };
 }
@@ -96,7 +107,29 @@ export interface Session extends AsyncDisposable {
   open(service: string, options?: OpenOptions): Connection;
 
   /**
-   * Ends the session for both sides, once everything sent is acked (at most 5 s).
+   * As above, for a service whose contract is known: `open<typeof counter>("counter")`, with `import type` for the service.
+   *
+   * @typeParam S The service's type.
+   */
+  open<S extends { readonly name: string }>(
+    service: S["name"],
+    options?: OpenOptions,
+  ): Connection<ContractOf<S>>;
+
+  /** As above, for a service that is at hand: `open(counter)`. Only its name and its type are used. */
+  open<S extends { readonly name: string }>(service: S, options?: OpenOptions): Connection<ContractOf<S>>;
+
+  /**
+   * Takes connections that the server opens to a service. For those that were open before a reload it must be called in the turn of
+   * `connect`, or be one of its options.
+   *
+   * @throws TypeError for a name that is none; HoldfastError for one that is served already.
+   */
+  serve(service: ClientService): void;
+
+  /**
+   * Ends the session for both sides, once everything sent is acked (at most 5 s). Calls that were not sent fail with `cancelled` at
+   * once, those without an answer when the session is over.
    *
    * @returns Resolves when the server confirmed it, or after at most 15 s; never rejects.
    */
@@ -114,64 +147,4 @@ export interface Session extends AsyncDisposable {
   goOffline(): void;
   /** Ends `goOffline`: dials at once. */
   goOnline(): void;
-}
-
-/** What {@link Session.open} may say about the connection. */
-export interface OpenOptions {
-  /** Handed to the service; at most 4 KiB. */
-  readonly metadata?: Metadata;
-}
-
-/**
- * A connection to one service inside a session.
- *
- * Iterate over it to take its messages, one consumer at a time. A message is **consumed** when the next one is asked
- * for, or when the loop is left; with a `storage` one that was not consumed is given again after a reload. Memory is
- * bounded: a connection whose messages nobody takes is ended with `overloaded` (`storedBytes`). The loop ends when the
- * connection was closed here, or ended by the service without a reason; otherwise it throws a `HoldfastError` that names the reason.
- */
-export interface Connection extends AsyncIterable<BodyValue> {
-  /** Its id within the session; 0 until the session's state was read from an asynchronous storage. */
-  readonly id: number;
-  /** The service's name. */
-  readonly service: string;
-  /** True if it was restored from a storage. */
-  readonly restored: boolean;
-  /** Resolves when the service accepted it; rejects with a HoldfastError when it did not. */
-  readonly opened: Promise<void>;
-  /** Resolves when it is over, whoever ended it; never rejects. */
-  readonly closed: Promise<Ending>;
-  /** What `keep` was last given, also before a reload; undefined if nothing was. */
-  readonly kept: BodyValue | undefined;
-
-  /**
-   * Sends a message: delivered exactly once, in the order of the calls.
-   *
-   * @returns Resolves when the message is numbered and kept, so that it will arrive unless the session is lost; with a
-   * storage, when it is stored. Waits while the window is full or the service has not accepted (beyond 16 messages): await
-   * it and memory stays bounded.
-   * @throws TypeError (as a rejection) naming the path, for a value that is no body value. HoldfastError when the
-   * connection or the session is over, or when more than `storedBytes` wait because nobody awaited.
-   */
-  send(value: BodyValue): Promise<void>;
-
-  /** Sends now or never: not kept, not sent again. @returns False if it was dropped. */
-  sendVolatile(value: BodyValue): boolean;
-
-  /** Listens to volatile messages. @returns Stops listening. */
-  onVolatile(listener: (value: BodyValue) => void): () => void;
-
-  /**
-   * Keeps a small value with the session, in the same write of the storage as everything else of this turn.
-   *
-   * So a counter kept in the turn that sends, or as the last act of a loop's body, never disagrees with what was sent or
-   * consumed, also across a reload at any moment.
-   *
-   * @param value At most 32 KiB encoded.
-   * @throws TypeError for a value that is no body value; RangeError for one that is too large.
-   */
-  keep(value: BodyValue): void;
-
-  /** Ends the connection, after everything sent before. */
-  close(reason?: string, detail?: string): void;
 }

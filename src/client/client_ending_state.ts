@@ -3,7 +3,10 @@
 import { closeCode } from "../protocol/reasons.ts";
 import type { Violation } from "../protocol/rules.ts";
 import type { Ending } from "./api.ts";
-import type { ClientEffect, ClientEvent, ClientState, Closing, Moment } from "./client_model.ts";
+import { callsClosed } from "./client_call_ending_state.ts";
+import type { ClientEffect, ClientEvent, Moment } from "./client_events.ts";
+import type { ClientState, Closing } from "./client_model.ts";
+import { takeRepeatable } from "./client_repeat_state.ts";
 import { connectionOver } from "./client_sending_state.ts";
 
 /** How long `close` waits for acks, and then for the server's confirmation; milliseconds. */
@@ -36,9 +39,11 @@ export function endSession(
     effects.push({ kind: "close_conduit", conduit: carrier.conduit, code, reason });
   }
   state.attached = state.dialling = state.dialAt = null;
+  if (manner.event === "lost") takeRepeatable(state);
+  const by = manner.failed ? "other" : "application";
   for (const connection of state.connections.values()) {
     if (connection.over === null) {
-      connectionOver(state, connection, { reason, detail, failed: manner.failed }, effects);
+      connectionOver(state, connection, { reason, detail, failed: manner.failed, by }, effects);
     }
   }
   for (const { ticket } of state.unsecured.splice(0)) {
@@ -98,6 +103,7 @@ export function closeRequested(
   const { reason, detail, now } = event;
   const ackBy = now + CLOSE_ACK_WAIT_MS;
   state.closing = { reason, detail, ackBy, giveUpAt: now + CLOSE_GIVE_UP_MS, told: false };
+  callsClosed(state, effects);
   const asked = state.identity !== null || state.dialling?.stage === "handshaking" || state.rival;
   if (!asked && state.delivery.sent === 0) {
     endSession(state, state.closing, { code: 1000, event: "ended", forget: true, failed: false }, effects);

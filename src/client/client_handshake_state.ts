@@ -12,13 +12,8 @@ import {
 import * as delivery from "../session/delivery_state.ts";
 import { newKeepalive } from "../session/keepalive_state.ts";
 import { endSession, failOver } from "./client_ending_state.ts";
-import {
-  type ClientEffect,
-  type ClientEvent,
-  type ClientState,
-  type Moment,
-  progressed,
-} from "./client_model.ts";
+import type { ClientEffect, ClientEvent, Moment } from "./client_events.ts";
+import { type ClientState, progressed } from "./client_model.ts";
 
 /** How long a conduit may take to open, and then to be answered; milliseconds. The server gives up after 10 s itself. */
 export const DIAL_TIMEOUT_MS = 10_000;
@@ -294,7 +289,7 @@ function agree(state: ClientState, message: Established): void {
   state.agreed = { durability, resumeWindow, keepalive, limits };
   const peerWindow = { messages: limits.windowMessages, bytes: limits.windowBytes };
   state.delivery = { ...state.delivery, peerWindow };
-  state.mux = { ...state.mux, most: limits.connections };
+  state.mux = { ...state.mux, most: limits.connections, mostCalls: limits.concurrentCalls };
 }
 
 function detach(state: ClientState, cause: Cause, moment: Moment, effects: ClientEffect[]): void {

@@ -6,14 +6,13 @@ import { closeCode, isReason } from "../protocol/reasons.ts";
 import { violation } from "../protocol/rules.ts";
 import * as delivery from "../session/delivery_state.ts";
 import { failOver, violated } from "./client_ending_state.ts";
-import {
-  type ClientConnection,
-  type ClientEffect,
-  type ClientState,
-  type Moment,
-  progressed,
-} from "./client_model.ts";
-import { connectionOver, end, MESSAGE_OVERHEAD_BYTES, number } from "./client_sending_state.ts";
+import { callAnswered } from "./client_call_state.ts";
+import { downloadOver, itemReceived } from "./client_channel_state.ts";
+import type { ClientEffect, Moment } from "./client_events.ts";
+import { type ClientConnection, type ClientState, progressed } from "./client_model.ts";
+import { mayKeepFor, MESSAGE_OVERHEAD_BYTES, number, owned } from "./client_numbering_state.ts";
+import { connectionOver, end, grantMessages } from "./client_sending_state.ts";
+import { callCancelled, called, offered } from "./client_serving_state.ts";
 
 /** One message of the attached conduit. */
 export function handle(state: ClientState, message: Message, moment: Moment, effects: ClientEffect[]): void {
@@ -58,7 +57,8 @@ export function handle(state: ClientState, message: Message, moment: Moment, eff
       const connection = state.connections.get(message.connection);
       if (connection === undefined || state.mux.connections.get(message.connection)?.phase !== "open") return;
       if (message.malformed !== undefined) {
-        return end(state, connection, "malformed-body", message.malformed, effects, true);
+        const detail = message.malformed;
+        return end(state, connection, { reason: "malformed-body", detail, failed: true }, effects);
       }
       effects.push({ kind: "volatile", connection: connection.id, body: message.body });
       return;
@@ -71,13 +71,14 @@ export function handle(state: ClientState, message: Message, moment: Moment, eff
     case "authorise":
       return violated(state, violation("handshake.first", `${message.kind} after established`), effects);
     default:
-      handleSessionMessage(state, message, effects);
+      handleSessionMessage(state, message, moment, effects);
   }
 }
 
 function handleSessionMessage(
   state: ClientState,
   message: Exclude<Message, ConduitMessage>,
+  moment: Moment,
   effects: ClientEffect[],
 ): void {
   const verdict = delivery.take(state.delivery, message.seq, message.cost);
@@ -85,21 +86,18 @@ function handleSessionMessage(
   if (verdict !== "taken") return violated(state, verdict, effects);
   state.changes++;
   progressed(state);
-  const outcome = mux.receive(state.mux, message);
+  const outcome = mux.receive(state.mux, message, moment.now);
   switch (outcome.kind) {
     case "message":
       return deliver(state, outcome.connection, outcome.body, effects);
-    case "offered": {
-      // This version serves nothing on the client's side.
-      const detail = `no service ${JSON.stringify(outcome.service)} at the client`;
-      const payload = mux.reject(state.mux, outcome.connection, "unknown-service", detail);
-      if (payload !== null) number(state, payload, null);
-      return;
-    }
+    case "offered":
+      return offered(state, outcome, effects);
     case "accepted": {
       const connection = state.connections.get(outcome.connection);
       if (connection === undefined) return;
       connection.accepted = true;
+      connection.metadata = outcome.metadata;
+      connection.schema = outcome.schema ?? null;
       effects.push({ kind: "accepted", connection: outcome.connection });
       return;
     }
@@ -108,13 +106,29 @@ function handleSessionMessage(
       if (connection === undefined) return;
       const { reason = "", detail = "", rejected } = outcome;
       const failed = rejected || reason !== "";
-      return connectionOver(state, connection, { reason, detail, failed }, effects);
+      const by = rejected ? "refusal" : "other";
+      return connectionOver(state, connection, { reason, detail, failed, by }, effects);
     }
+    case "called":
+      return called(state, outcome, effects);
+    case "answered":
+      return callAnswered(state, outcome, moment, effects);
+    case "cancelled":
+      return callCancelled(state, outcome, effects);
+    case "item":
+      return itemReceived(state, outcome, effects);
+    case "channel_over":
+      return downloadOver(state, outcome);
     case "answer":
-      number(state, outcome.payload, null);
+      number(state, outcome.payload);
       if (outcome.ended !== null) endedByAnswer(state, outcome.ended, outcome.payload, effects);
       return;
+    // What may be sent now is sent at the end of the turn.
+    case "credited":
+    case "messages_credited":
     case "dropped":
+    // The client holds no messages in its multiplexer.
+    case "ending":
       return;
     case "violation":
       return violated(state, outcome.violation, effects);
@@ -132,20 +146,20 @@ function endedByAnswer(
   const connection: ClientConnection | undefined = state.connections.get(id);
   if (connection === undefined) return;
   const { reason = "ended", detail = "" } = payload.kind === "end" ? payload : {};
-  connectionOver(state, connection, { reason, detail, failed: true }, effects);
+  connectionOver(state, connection, { reason, detail, failed: true, by: "other" }, effects);
 }
 
 /** Keeps a message until it is consumed. An ack never waits for that, so what nobody consumes is bounded here. */
 function deliver(state: ClientState, id: number, body: EncodedBody, effects: ClientEffect[]): void {
   const connection = state.connections.get(id);
   if (connection === undefined || connection.over !== null) return;
-  const { storedBytes } = state.settings;
-  if (state.inboxBytes + body.length + MESSAGE_OVERHEAD_BYTES > storedBytes) {
-    const detail = `more than ${storedBytes} bytes wait to be consumed (delivery.bounded)`;
-    return end(state, connection, "overloaded", detail, effects, true);
+  // Nobody would take what a service says on a connection that only carries repeated calls.
+  if (connection.hidden) return grantMessages(state, id);
+  if (!mayKeepFor(state, body.length + MESSAGE_OVERHEAD_BYTES)) {
+    const detail = `more than ${state.settings.storedBytes} bytes wait to be consumed (delivery.bounded)`;
+    return end(state, connection, { reason: "overloaded", detail, failed: true }, effects);
   }
-  // A body is a view of its frame: a small one must not keep a large frame alive.
-  connection.inbox.items.push(body.buffer.byteLength > 2 * body.length ? body.slice() : body);
+  connection.inbox.items.push(owned(body));
   state.inboxBytes += body.length + MESSAGE_OVERHEAD_BYTES;
   effects.push({ kind: "arrived", connection: id });
 }

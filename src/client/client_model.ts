@@ -1,4 +1,4 @@
-/** What a client's session is, what can happen to it and what it can ask for: the types of the client's machine. */
+/** What a client's session is: the state of the client's machine. `client_events.ts` has what can happen to it. */
 
 import { type MuxState, newMux } from "../connection/mux_state.ts";
 import { DEFAULT_LIMITS } from "../protocol/limits.ts";
@@ -6,16 +6,15 @@ import type {
   ConduitMessage,
   Durability,
   EncodedBody,
-  Message,
   Metadata,
   Refused,
   RequestedSettings,
   StatedLimits,
 } from "../protocol/messages.ts";
-import type { Violation } from "../protocol/rules.ts";
 import { type DeliveryState, newDelivery, type Window } from "../session/delivery_state.ts";
 import type { KeepaliveSettings, KeepaliveState } from "../session/keepalive_state.ts";
-import type { Ending, SessionEvents } from "./api.ts";
+import type { Ending } from "./api.ts";
+import type { ClientCall } from "./client_call_model.ts";
 import type { Fifo } from "./fifo.ts";
 import type { ReconnectPolicy } from "./reconnect_policy.ts";
 
@@ -31,6 +30,8 @@ export interface ClientSettings {
   readonly stored: boolean;
   /** Each handshake carries credentials. */
   readonly authenticated: boolean;
+  /** Calls with an operation key go on in the session that follows a lost one: a key then outlives its session. */
+  readonly repeatsOperations: boolean;
   readonly reconnect: ReconnectPolicy;
 }
 
@@ -73,11 +74,19 @@ export interface Dialling {
 /** What waits for room, for `accept`, or for the server's limits. */
 export type Waiting =
   | { readonly kind: "message"; readonly body: EncodedBody; readonly ticket: number | null }
+  | { readonly kind: "call"; readonly call: ClientCall }
   | { readonly kind: "end"; readonly reason: string | undefined; readonly detail: string | undefined };
 
-/** How a connection is over; `failed` where a consumer must not take it for a normal end. */
+/** How a connection is over. */
 export interface ConnectionEnding extends Ending {
+  /** A consumer must not take it for a normal end. */
   readonly failed: boolean;
+  /**
+   * - `application`: this side's, which wanted it;
+   * - `refusal`: the other side never took it, and nothing that was sent on it had an effect;
+   * - `other`: anything else.
+   */
+  readonly by: "application" | "refusal" | "other";
 }
 
 /** What the client keeps of a connection beside the multiplexer. */
@@ -85,12 +94,35 @@ export interface ClientConnection {
   readonly id: number;
   readonly service: string;
   readonly restored: boolean;
+  /** The server opened it. */
+  readonly serving: boolean;
+  /** It only carries calls that are repeated after a lost session; the application does not see it. */
+  readonly hidden: boolean;
+  /** What this side's `open` said. */
+  readonly offer: Metadata | undefined;
   accepted: boolean;
+  /** What the other side said with its `accept`, or with its `open`. */
+  metadata: Metadata;
+  /** The hash of the service's description, where the other side gave one. */
+  schema: string | null;
   /** Received and not consumed, oldest first. */
   readonly inbox: Fifo<EncodedBody>;
   readonly waiting: Fifo<Waiting>;
+  /** Calls that wait for others to be answered, or for `accept`; what came after them does not wait for them. */
+  readonly parked: Fifo<ClientCall>;
+  /** Calls that are numbered and not answered, by their requests. */
+  readonly requests: Map<number, ClientCall>;
+  /** The server's calls whose handlers run, with the times at which they are given up. */
+  readonly running: Map<number, number>;
   kept: EncodedBody | null;
   over: ConnectionEnding | null;
+}
+
+/** A call that goes on in another session. */
+export interface RepeatableCall {
+  readonly call: ClientCall;
+  /** With what the connection was opened that it was made on. */
+  readonly offer: Metadata | undefined;
 }
 
 /** The application asked for the end. */
@@ -135,8 +167,30 @@ export interface ClientState {
   delivery: DeliveryState;
   mux: MuxState;
   readonly connections: Map<number, ClientConnection>;
+  /** The application's calls until their outcome was taken, the oldest first. */
+  readonly calls: Map<number, ClientCall>;
+  /** The highest key that a call was given. */
+  lastCall: number;
+  /** Calls with an item that waits for credit or room. */
+  readonly uploading: Set<ClientCall>;
+  /** A call is due not before this; infinite while none has a time. */
+  callsDueAt: number;
+  /** When restored calls that nobody asked for are given up. */
+  claimUntil: number;
+  /** A call of the server's is due not before this. */
+  runningDueAt: number;
+  /** What the application serves, by name. */
+  readonly served: Set<string>;
+  /** Calls of this session, which is lost, that go on in the next one. */
+  repeatable: RepeatableCall[];
+  /** Connections that carry repeated calls. */
+  readonly hidden: Set<number>;
+  /** What waits for the application to consume it. */
   inboxBytes: number;
+  /** What waits to be numbered. */
   waitingBytes: number;
+  /** Bodies of calls that are numbered and not answered, and may have to be sent or found again. */
+  keptBytes: number;
 
   attached: Attachment | null;
   dialling: Dialling | null;
@@ -173,102 +227,6 @@ export interface ClientState {
   volatile: { readonly connection: number; readonly message: ConduitMessage }[];
 }
 
-/** When, and a random number in 0 … 1 (1 excluded): both arrive with each event. */
-export interface Moment {
-  readonly now: number;
-  readonly chance: number;
-}
-
-/** What can happen to a client's session. */
-export type ClientEvent =
-  & Moment
-  & (
-    /** Dials for the first time; `backoff` where a session was refused just before. */
-    | { readonly kind: "begin"; readonly backoff: boolean }
-    | { readonly kind: "conduit_open"; readonly conduit: number; readonly challenge: string }
-    | { readonly kind: "credentials"; readonly conduit: number; readonly auth: string }
-    | { readonly kind: "credentials_failed"; readonly conduit: number }
-    | { readonly kind: "frame"; readonly conduit: number; readonly messages: readonly Message[] }
-    | { readonly kind: "undecodable"; readonly conduit: number; readonly violation: Violation }
-    | {
-      readonly kind: "conduit_closed";
-      readonly conduit: number;
-      readonly code: number;
-      readonly reason: string;
-    }
-    | { readonly kind: "woke" }
-    /** The machine woke, the network came back, the page became visible: is the conduit still there? */
-    | { readonly kind: "nudge" }
-    | { readonly kind: "cut" }
-    | { readonly kind: "go_offline" }
-    | { readonly kind: "go_online" }
-    | { readonly kind: "open"; readonly service: string; readonly metadata: Metadata | undefined }
-    | {
-      readonly kind: "send";
-      readonly connection: number;
-      readonly body: EncodedBody;
-      readonly ticket: number;
-    }
-    | { readonly kind: "send_volatile"; readonly connection: number; readonly body: EncodedBody }
-    /** The oldest message of a connection was consumed. */
-    | { readonly kind: "consumed"; readonly connection: number }
-    | { readonly kind: "keep"; readonly connection: number; readonly value: EncodedBody }
-    | {
-      readonly kind: "end";
-      readonly connection: number;
-      readonly reason: string | undefined;
-      readonly detail: string | undefined;
-    }
-    | { readonly kind: "close"; readonly reason: string; readonly detail: string }
-    /** Everything of this turn was handled: what it produced may go into one write and one frame. */
-    | { readonly kind: "turn_ended" }
-    | { readonly kind: "stored"; readonly point: StorePoint }
-    | { readonly kind: "store_failed" }
-  );
-
-/** An event for the application. */
-export type Told = {
-  [Name in keyof SessionEvents]: {
-    readonly kind: "tell";
-    readonly name: Name;
-    readonly details: SessionEvents[Name];
-  };
-}[keyof SessionEvents];
-
-/** What the machine asks its runner to do, in order. */
-export type ClientEffect =
-  | Told
-  | { readonly kind: "dial"; readonly conduit: number }
-  | { readonly kind: "ask_credentials"; readonly conduit: number; readonly refused: string | null }
-  /** As few frames as their size allows: conduit messages, then encoded session messages. */
-  | {
-    readonly kind: "transmit";
-    readonly conduit: number;
-    readonly control: readonly ConduitMessage[];
-    readonly messages: readonly Uint8Array[];
-  }
-  /** Nothing of this conduit matters from here on. */
-  | {
-    readonly kind: "close_conduit";
-    readonly conduit: number;
-    readonly code: number;
-    readonly reason: string;
-  }
-  | { readonly kind: "store"; readonly point: StorePoint }
-  | { readonly kind: "forget" }
-  | { readonly kind: "accepted"; readonly connection: number }
-  | { readonly kind: "arrived"; readonly connection: number }
-  | { readonly kind: "volatile"; readonly connection: number; readonly body: EncodedBody }
-  | { readonly kind: "connection_over"; readonly connection: number; readonly ending: ConnectionEnding }
-  /** A send is safe. */
-  | { readonly kind: "sent"; readonly ticket: number }
-  | {
-    readonly kind: "unsent";
-    readonly ticket: number;
-    readonly reason: string;
-    readonly detail: string;
-  };
-
 /** A session that nobody has heard of yet: nothing moved, nothing dialled. */
 export function newClient(settings: ClientSettings, challenge: string): ClientState {
   const { windowMessages: messages, windowBytes: bytes, connections } = DEFAULT_LIMITS;
@@ -281,8 +239,18 @@ export function newClient(settings: ClientSettings, challenge: string): ClientSt
     delivery: newDelivery({ own: settings.ownWindow, peer: { messages, bytes } }),
     mux: newMux("client", connections),
     connections: new Map(),
+    calls: new Map(),
+    lastCall: 0,
+    uploading: new Set(),
+    callsDueAt: Infinity,
+    claimUntil: Infinity,
+    runningDueAt: Infinity,
+    served: new Set(),
+    repeatable: [],
+    hidden: new Set(),
     inboxBytes: 0,
     waitingBytes: 0,
+    keptBytes: 0,
     attached: null,
     dialling: null,
     dialAt: null,

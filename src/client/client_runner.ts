@@ -3,59 +3,23 @@
  * application; it owns the one timer and knows nothing of the protocol.
  */
 
-import type { Subprotocol } from "../protocol/codec.ts";
 import type { EncodedBody } from "../protocol/messages.ts";
-import type { Clock } from "../system/clock.ts";
-import { fraction, type Random, secret } from "../system/random.ts";
-import {
-  type ClientEffect,
-  type ClientEvent,
-  type ClientSettings,
-  type ClientState,
-  type ConnectionEnding,
-  type Moment,
-  newClient,
-  type StorePoint,
-  type Told,
-} from "./client_model.ts";
-import { restore, snapshot } from "./client_snapshot.ts";
+import { fraction, secret } from "../system/random.ts";
+import { restoredCall } from "./client_call_claim_state.ts";
+import type { CallWords } from "./client_call_model.ts";
+import type { Act, ClientEffect, ClientEvent, Moment, Told } from "./client_events.ts";
+import { type ClientState, newClient, type StorePoint } from "./client_model.ts";
+import { restore } from "./client_restore.ts";
+import { snapshot } from "./client_snapshot.ts";
 import { step, wakeAt } from "./client_state.ts";
 import { HoldfastError } from "./errors.ts";
 import { Lines } from "./lines.ts";
-import type { AuthRequest, Dial, KeyValueStorage } from "./options.ts";
+import type { Caller, Happening, RunnerHost, RunnerListener } from "./runner_ports.ts";
 import { SerialStorage } from "./serial_storage.ts";
 import { Turn } from "./turn.ts";
 
 /** A timer that fires this late tells of a machine that slept, milliseconds. */
 const SLEPT_MS = 5_000;
-
-/** What a runner is given. */
-export interface RunnerHost {
-  readonly url: string;
-  readonly subprotocol: Subprotocol;
-  readonly settings: ClientSettings;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly dial: Dial;
-  readonly storage: KeyValueStorage | null;
-  readonly storageKey: string;
-  readonly auth: ((request: AuthRequest) => string | Promise<string>) | null;
-  readonly startAnew: boolean;
-}
-
-/** Who hears of what happens: after what the machine decided is done, never inside one of its steps. */
-export interface RunnerListener {
-  /** The session's state is there: new, or read from the storage. */
-  loaded(state: ClientState): void;
-  told(event: Told): void;
-  accepted(state: ClientState, connection: number): void;
-  arrived(state: ClientState, connection: number): void;
-  volatile(state: ClientState, connection: number, body: EncodedBody): void;
-  over(state: ClientState, connection: number, ending: ConnectionEnding): void;
-}
-
-/** What can happen, without the moment: the runner adds it. */
-type Happening = ClientEvent extends infer E ? E extends ClientEvent ? Omit<E, keyof Moment> : never : never;
 
 interface Sender {
   readonly resolve: () => void;
@@ -69,6 +33,8 @@ export class ClientRunner {
   readonly #storage = new SerialStorage();
   readonly #turn = new Turn(() => this.#endTurn());
   readonly #senders = new Map<number, Sender>();
+  /** Whoever waits for a call, by its key. */
+  readonly #callers = new Map<number, Caller>();
   #state: ClientState | null = null;
   #untilReady: (() => void)[] = [];
   #lastTicket = 0;
@@ -126,12 +92,39 @@ export class ClientRunner {
     this.#notify();
   }
 
+  /** The application does something. */
+  act(act: Act, state: ClientState | null = this.#state): void {
+    if (state === null) return;
+    // Nothing of it is decided by chance, and it happens too often to draw for it.
+    this.#perform(state, step(state, { ...act, now: this.#host.clock.now(), chance: 0 }));
+    this.#turn.touch();
+    this.#notify();
+  }
+
+  /** Makes a call, or asks for a restored one that is the same. */
+  call(state: ClientState, connection: number, words: CallWords, caller: Caller): void {
+    const restored = restoredCall(state, connection, words);
+    const key = restored ?? state.lastCall + 1;
+    this.#callers.set(key, caller);
+    caller.started(key);
+    this.act(
+      restored === null ? { kind: "call", connection, words } : { kind: "claim_call", call: key },
+      state,
+    );
+  }
+
+  /** Nobody waits for a call any more. */
+  leave(state: ClientState, call: number): void {
+    this.#callers.delete(call);
+    this.act({ kind: "leave_call", call }, state);
+  }
+
   /** Sends on a connection. @returns Resolves when the message is safe. */
   send(state: ClientState, connection: number, body: EncodedBody): Promise<void> {
     const ticket = ++this.#lastTicket;
     return new Promise((resolve, reject) => {
       this.#senders.set(ticket, { resolve, reject });
-      this.happen({ kind: "send", connection, body, ticket }, state);
+      this.act({ kind: "send", connection, body, ticket }, state);
     });
   }
 
@@ -181,7 +174,9 @@ export class ClientRunner {
     state.lastConduit = old.lastConduit;
     state.attempt = old.attempt;
     state.offline = old.offline;
+    state.lastCall = old.lastCall;
     this.#ready(state);
+    this.happen({ kind: "repeat", calls: old.repeatable.splice(0) });
     this.happen({ kind: "begin", backoff: true });
   }
 
@@ -231,9 +226,29 @@ export class ClientRunner {
         return void this.#notices.push(() => listener.volatile(state, effect.connection, effect.body));
       case "connection_over":
         return void this.#notices.push(() => listener.over(state, effect.connection, effect.ending));
+      case "item_arrived":
+        return void this.#notices.push(() => this.#callers.get(effect.call)?.arrived());
+      case "pull":
+        return void this.#notices.push(() => this.#callers.get(effect.call)?.pull());
+      case "call_over":
+        return void this.#notices.push(() => this.#over(effect.call, effect.ok, effect.body));
+      case "offered":
+        return void this.#notices.push(() => listener.offered(state, effect.connection));
+      case "called":
+        return void this.#notices.push(() => listener.called(state, effect));
+      case "abort":
+        return void this.#notices.push(() =>
+          listener.aborted(state, effect.connection, effect.request, effect.reason)
+        );
       default:
         return effect satisfies never;
     }
+  }
+
+  #over(call: number, ok: boolean, body: EncodedBody): void {
+    const caller = this.#callers.get(call);
+    this.#callers.delete(call);
+    caller?.over(ok, body);
   }
 
   #senderOf(ticket: number): Sender | undefined {

@@ -1,38 +1,29 @@
-/** The part of the client's machine that numbers what leaves, and keeps what must wait, in order. */
+/** The part of the client's machine that has its connections: what leaves on them, and what must wait, in order. */
 
 import * as mux from "../connection/mux_state.ts";
 import { VOLATILE_PENDING } from "../protocol/limits.ts";
-import type { EncodedBody, SessionPayload } from "../protocol/messages.ts";
-import { enqueue, hasRoom } from "../session/delivery_state.ts";
-import type {
-  ClientConnection,
-  ClientEffect,
-  ClientEvent,
-  ClientState,
-  ConnectionEnding,
-  Waiting,
-} from "./client_model.ts";
-import { fifo, first, last, shift, size } from "./fifo.ts";
-
-/** What a message costs beside its body, at most, on the wire and in memory. */
-export const MESSAGE_OVERHEAD_BYTES = 64;
-
-/** The largest body that every server takes: larger ones wait until its limits are known. */
-export const SAFE_BODY_BYTES = 8 * 1024;
-
-type Acted = Extract<
-  ClientEvent,
-  { readonly kind: "open" | "send" | "send_volatile" | "consumed" | "keep" | "end" }
->;
+import type { EncodedBody, Metadata } from "../protocol/messages.ts";
+import { hasRoom } from "../session/delivery_state.ts";
+import { callsOver, forgetSpent } from "./client_call_ending_state.ts";
+import { advanceCall, advanceParked, isClosing, isEnding } from "./client_call_state.ts";
+import { advanceUpload } from "./client_channel_state.ts";
+import type { ClientEffect, ConnectionAct, Moment } from "./client_events.ts";
+import type { ClientConnection, ClientState, ConnectionEnding, Waiting } from "./client_model.ts";
+import { largestBody, MESSAGE_OVERHEAD_BYTES, number, SAFE_BODY_BYTES } from "./client_numbering_state.ts";
+import { fifo, first, shift, size } from "./fifo.ts";
 
 /** What the application does with its connections. On one that is over it does nothing, and a send is told so. */
-export function connectionActed(state: ClientState, event: Acted, effects: ClientEffect[]): void {
+export function connectionActed(state: ClientState, event: ConnectionAct, effects: ClientEffect[]): void {
   switch (event.kind) {
     case "open": {
-      const payload = mux.open(state.mux, event.service, event.metadata);
+      const { metadata, messageCredit } = event;
+      const payload = mux.open(state.mux, event.service, {
+        ...(metadata === undefined ? {} : { metadata }),
+        ...(messageCredit === undefined ? {} : { messageCredit }),
+      });
       const { connection: id, service } = payload;
-      state.connections.set(id, newConnection(id, service, false));
-      return number(state, payload, null);
+      state.connections.set(id, newConnection(id, service, { offer: metadata }));
+      return number(state, payload);
     }
     case "send":
       return send(state, event.connection, event.body, event.ticket, effects);
@@ -49,8 +40,8 @@ export function connectionActed(state: ClientState, event: Acted, effects: Clien
       if (connection === undefined || body === undefined) return;
       state.inboxBytes -= body.length + MESSAGE_OVERHEAD_BYTES;
       state.changes++;
-      if (connection.over !== null && size(connection.inbox) === 0) state.connections.delete(connection.id);
-      return;
+      forgetSpent(state, connection);
+      return grantMessages(state, connection.id);
     }
     case "keep": {
       const connection = state.connections.get(event.connection);
@@ -63,7 +54,7 @@ export function connectionActed(state: ClientState, event: Acted, effects: Clien
       const connection = state.connections.get(event.connection);
       if (connection === undefined || connection.over !== null || isEnding(connection)) return;
       const { reason, detail } = event;
-      if (size(connection.waiting) === 0) return end(state, connection, reason, detail, effects);
+      if (size(connection.waiting) === 0) return end(state, connection, { reason, detail }, effects);
       return wait(state, connection, { kind: "end", reason, detail });
     }
     default:
@@ -72,18 +63,37 @@ export function connectionActed(state: ClientState, event: Acted, effects: Clien
 }
 
 /** A connection that nothing has happened on. */
-export function newConnection(id: number, service: string, restored: boolean): ClientConnection {
+export function newConnection(
+  id: number,
+  service: string,
+  { restored = false, serving = false, hidden = false, offer }: {
+    readonly restored?: boolean;
+    readonly serving?: boolean;
+    readonly hidden?: boolean;
+    readonly offer?: Metadata | undefined;
+  } = {},
+): ClientConnection {
   return {
     id,
     service,
     restored,
+    serving,
+    hidden,
+    offer,
     accepted: false,
+    metadata: NO_METADATA,
+    schema: null,
     inbox: fifo(),
     waiting: fifo(),
+    parked: fifo(),
+    requests: new Map(),
+    running: new Map(),
     kept: null,
     over: null,
   };
 }
+
+const NO_METADATA: Metadata = {};
 
 /** True if a volatile message may still be sent in this turn (`delivery.volatile`). */
 export function takesVolatile(state: ClientState, id: number): boolean {
@@ -91,27 +101,24 @@ export function takesVolatile(state: ClientState, id: number): boolean {
   return state.volatile.filter((pending) => pending.connection === id).length < VOLATILE_PENDING;
 }
 
-/** The largest body that may be sent, as far as is known. */
-export function largestBody(state: ClientState, fallback: number): number {
-  return state.agreed?.limits.bodyBytes ?? fallback;
+/** Counts a plain message as taken, and grants the server more where it is due (`connection.credit`). */
+export function grantMessages(state: ClientState, id: number): void {
+  const grant = state.ended === null ? mux.consumeMessage(state.mux, id) : null;
+  if (grant !== null) number(state, grant);
 }
 
-/** Numbers a message and keeps it until it is acked. Every session message of the client leaves through here. */
-export function number(state: ClientState, payload: SessionPayload, ticket: number | null): void {
-  enqueue(state.delivery, payload);
-  state.changes++;
-  if (ticket !== null) state.unsecured.push({ seq: state.delivery.sent, ticket });
-}
-
-/** Numbers what waited for room, for `accept` or for the server's limits; connections take turns. */
-export function drain(state: ClientState, effects: ClientEffect[]): void {
+/** Numbers what waited for room, for credit, for `accept` or for the server's limits; connections take turns. */
+export function drain(state: ClientState, moment: Moment, effects: ClientEffect[]): void {
   let progress = state.waitingBytes > 0;
   while (progress) {
     progress = false;
     for (const connection of state.connections.values()) {
       const waiting = first(connection.waiting);
-      if (waiting !== undefined && advance(state, connection, waiting, effects)) progress = true;
+      if (waiting !== undefined && advance(state, connection, waiting, moment, effects)) progress = true;
+      const parked = first(connection.parked);
+      if (parked !== undefined && advanceParked(state, connection, parked, moment, effects)) progress = true;
     }
+    for (const call of state.uploading) advanceUpload(state, call, effects);
   }
 }
 
@@ -123,28 +130,49 @@ export function connectionOver(
   effects: ClientEffect[],
 ): void {
   connection.over = ending;
+  callsOver(state, connection, ending, effects);
   const { reason, detail } = ending;
   for (let item = takeWaiting(state, connection); item !== undefined; item = takeWaiting(state, connection)) {
     if (item.kind === "message" && item.ticket !== null) {
       effects.push({ kind: "unsent", ticket: item.ticket, reason: reason || "ended", detail });
     }
   }
-  if (size(connection.inbox) === 0) state.connections.delete(connection.id);
+  connection.running.clear();
+  watchRunning(state);
+  forgetSpent(state, connection);
   effects.push({ kind: "connection_over", connection: connection.id, ending });
 }
 
-/** Ends a connection from this side. */
+/** How this side ends a connection; `failed` where the application did not want it. */
+export interface OwnEnding {
+  readonly reason?: string | undefined;
+  readonly detail?: string | undefined;
+  readonly failed?: boolean;
+}
+
+/** Ends a connection from this side; one that it has not taken is rejected. */
 export function end(
   state: ClientState,
   connection: ClientConnection,
-  reason: string | undefined,
-  detail: string | undefined,
+  { reason, detail, failed = false }: OwnEnding,
   effects: ClientEffect[],
-  failed = false,
 ): void {
-  const payload = mux.end(state.mux, connection.id, reason, detail);
-  if (payload !== null) number(state, payload, null);
-  connectionOver(state, connection, { reason: reason ?? "", detail: detail ?? "", failed }, effects);
+  const { id } = connection;
+  const payload = mux.reject(state.mux, id, reason ?? "ended", detail ?? "") ??
+    mux.end(state.mux, id, reason, detail);
+  if (payload !== null) number(state, payload);
+  const by = failed ? "other" : "application";
+  connectionOver(state, connection, { reason: reason ?? "", detail: detail ?? "", failed, by }, effects);
+}
+
+/** Looks for the next of the server's calls whose time runs out. */
+export function watchRunning(state: ClientState): void {
+  if (state.runningDueAt === Infinity) return;
+  let at = Infinity;
+  for (const { running } of state.connections.values()) {
+    for (const deadline of running.values()) at = Math.min(at, deadline);
+  }
+  state.runningDueAt = at;
 }
 
 function send(
@@ -155,8 +183,8 @@ function send(
   effects: ClientEffect[],
 ): void {
   const connection = state.connections.get(id);
-  const over = state.ended ?? state.closing ?? connection?.over ?? null;
-  if (connection === undefined || over !== null || isEnding(connection)) {
+  if (connection === undefined || isClosing(state, connection)) {
+    const over = state.ended ?? state.closing ?? connection?.over ?? null;
     const reason = over?.reason || "ended";
     const detail = over?.detail || "the connection is over";
     return void effects.push({ kind: "unsent", ticket, reason, detail });
@@ -171,7 +199,7 @@ function send(
   wait(state, connection, { kind: "message", body, ticket });
 }
 
-/** Asked before a message is numbered; counts it where `connection.early` does. */
+/** Asked before a message is numbered; counts it where `connection.early` or `connection.credit` does. */
 function maySend(state: ClientState, id: number, body: EncodedBody): boolean {
   if (body.length > largestBody(state, SAFE_BODY_BYTES)) return false;
   return hasRoom(state.delivery, body.length + MESSAGE_OVERHEAD_BYTES) && mux.maySend(state.mux, id);
@@ -181,29 +209,34 @@ function advance(
   state: ClientState,
   connection: ClientConnection,
   waiting: Waiting,
+  moment: Moment,
   effects: ClientEffect[],
 ): boolean {
-  const { id } = connection;
-  if (waiting.kind === "end") {
-    takeWaiting(state, connection);
-    end(state, connection, waiting.reason, waiting.detail, effects);
-    return true;
+  switch (waiting.kind) {
+    case "call":
+      return advanceCall(state, connection, waiting.call, moment, effects);
+    case "end": {
+      takeWaiting(state, connection);
+      const { reason, detail } = waiting;
+      end(state, connection, { reason, detail }, effects);
+      return true;
+    }
+    case "message": {
+      const { body, ticket } = waiting;
+      if (body.length > largestBody(state, Infinity)) {
+        takeWaiting(state, connection);
+        const detail = `a body of ${body.length} bytes; the server takes ${state.agreed!.limits.bodyBytes}`;
+        if (ticket !== null) effects.push({ kind: "unsent", ticket, reason: "too-large", detail });
+        return true;
+      }
+      if (!maySend(state, connection.id, body)) return false;
+      takeWaiting(state, connection);
+      number(state, { kind: "message", connection: connection.id, body }, ticket);
+      return true;
+    }
+    default:
+      return waiting satisfies never;
   }
-  const { body, ticket } = waiting;
-  if (body.length > largestBody(state, Infinity)) {
-    takeWaiting(state, connection);
-    const detail = `a body of ${body.length} bytes; the server takes ${state.agreed!.limits.bodyBytes}`;
-    if (ticket !== null) effects.push({ kind: "unsent", ticket, reason: "too-large", detail });
-    return true;
-  }
-  if (!maySend(state, id, body)) return false;
-  takeWaiting(state, connection);
-  number(state, { kind: "message", connection: id, body }, ticket);
-  return true;
-}
-
-function isEnding(connection: ClientConnection): boolean {
-  return last(connection.waiting)?.kind === "end";
 }
 
 function wait(state: ClientState, connection: ClientConnection, waiting: Waiting): void {
@@ -218,6 +251,16 @@ function takeWaiting(state: ClientState, connection: ClientConnection): Waiting 
   return waiting;
 }
 
-function costOf(waiting: Waiting): number {
-  return MESSAGE_OVERHEAD_BYTES + (waiting.kind === "message" ? waiting.body.length : 0);
+/** What something counts for while it waits. */
+export function costOf(waiting: Waiting): number {
+  switch (waiting.kind) {
+    case "message":
+      return MESSAGE_OVERHEAD_BYTES + waiting.body.length;
+    case "call":
+      return waiting.call.cost;
+    case "end":
+      return MESSAGE_OVERHEAD_BYTES;
+    default:
+      return waiting satisfies never;
+  }
 }

@@ -23,8 +23,14 @@ import {
   sendStart,
 } from "./client_handshake_state.ts";
 import { handle } from "./client_message_state.ts";
-import type { ClientEffect, ClientEvent, ClientState, Moment, StorePoint } from "./client_model.ts";
+import { awaitClaims } from "./client_call_claim_state.ts";
+import { callActed, callsDue } from "./client_call_state.ts";
+import { channelActed } from "./client_channel_state.ts";
+import type { ClientEffect, ClientEvent, Moment } from "./client_events.ts";
+import type { ClientState, StorePoint } from "./client_model.ts";
+import { endHidden, repeatCalls } from "./client_repeat_state.ts";
 import { connectionActed, drain } from "./client_sending_state.ts";
+import { offerRestored, runningDue, servingActed } from "./client_serving_state.ts";
 
 /** How long a probe waits for an answer, milliseconds. */
 export const PROBE_TIMEOUT_MS = 3_000;
@@ -37,10 +43,11 @@ const STORE_RETRY_MOST_MS = 30_000;
 /** Decides what one event means. */
 export function step(state: ClientState, event: ClientEvent): ClientEffect[] {
   const effects: ClientEffect[] = [];
-  // What ended is only consumed.
-  if (state.ended !== null && event.kind !== "consumed" && event.kind !== "send") return effects;
+  if (state.ended !== null && !AFTER_THE_END.has(event.kind)) return effects;
   switch (event.kind) {
     case "begin":
+      awaitClaims(state, event.now);
+      offerRestored(state, effects);
       if (event.backoff) dialLater(state, event);
       else dial(state, event, effects);
       break;
@@ -97,6 +104,26 @@ export function step(state: ClientState, event: ClientEvent): ClientEffect[] {
     case "end":
       connectionActed(state, event, effects);
       break;
+    case "call":
+    case "claim_call":
+    case "cancel_call":
+    case "leave_call":
+      callActed(state, event, effects);
+      break;
+    case "item_consumed":
+    case "upload_item":
+    case "upload_over":
+      channelActed(state, event, effects);
+      break;
+    case "serve":
+    case "accept":
+    case "decline":
+    case "respond":
+      servingActed(state, event, effects);
+      break;
+    case "repeat":
+      repeatCalls(state, event.calls, effects);
+      break;
     case "close":
       closeRequested(state, event, effects);
       break;
@@ -120,6 +147,11 @@ export function step(state: ClientState, event: ClientEvent): ClientEffect[] {
   return effects;
 }
 
+/** What ended is only consumed; and what is asked of it is told so. */
+const AFTER_THE_END: ReadonlySet<ClientEvent["kind"]> = new Set(
+  ["consumed", "send", "call", "claim_call", "leave_call", "item_consumed"] as const,
+);
+
 /** Where the session is, for the application. */
 export function phaseOf(state: ClientState): SessionPhase {
   if (state.ended !== null) return "ended";
@@ -134,6 +166,7 @@ export function wakeAt(state: ClientState): number | null {
   let at = state.storing === null ? state.storeRetryAt ?? Infinity : Infinity;
   if (state.dialling !== null) at = Math.min(at, state.dialling.until);
   else if (state.dialAt !== null) at = Math.min(at, state.dialAt);
+  at = Math.min(at, state.callsDueAt, state.runningDueAt);
   if (state.closing !== null) {
     const { told, ackBy, giveUpAt } = state.closing;
     at = Math.min(at, told || !maySpeak(state) ? giveUpAt : ackBy);
@@ -191,6 +224,8 @@ function woke(state: ClientState, moment: Moment, effects: ClientEffect[]): void
   if (closing !== null && now >= closing.giveUpAt) {
     return endSession(state, closing, { code: 1000, event: "ended", forget: true, failed: false }, effects);
   }
+  callsDue(state, moment, effects);
+  runningDue(state, moment, effects);
   if (state.dialling !== null && now >= state.dialling.until) {
     abandonDial(state, { code: 1000, reason: "handshake-timeout" }, moment, effects);
   }
@@ -220,7 +255,8 @@ function probe(state: ClientState, now: number): void {
 }
 
 function turnEnded(state: ClientState, moment: Moment, effects: ClientEffect[]): void {
-  drain(state, effects);
+  drain(state, moment, effects);
+  if (state.hidden.size > 0) endHidden(state, effects);
   if (state.changes > state.storedChanges) {
     const point = storePoint(state);
     if (!state.settings.stored) secured(state, point, moment.now, effects);

@@ -6,7 +6,8 @@ import { systemClock } from "../system/clock.ts";
 import { systemRandom } from "../system/random.ts";
 import type { Session } from "./api.ts";
 import type { ClientSettings } from "./client_model.ts";
-import { checkMetadata, LiveSession } from "./live_session.ts";
+import { LiveSession } from "./live_session.ts";
+import { checkMetadata } from "./names.ts";
 import type { ClientStorage, ConnectOptions, KeyValueStorage } from "./options.ts";
 import { watchPage } from "./page_signals.ts";
 import { exponentialBackoff } from "./reconnect_policy.ts";
@@ -35,7 +36,7 @@ export function connect(url: string, options: ConnectOptions = {}): Session {
     auth: options.auth ?? null,
     startAnew: options.startAnewWhenLost ?? false,
   } as const;
-  return new LiveSession(host, options.probe === false ? () => () => {} : watchPage);
+  return new LiveSession(host, options.serve ?? [], options.probe === false ? () => () => {} : watchPage);
 }
 
 function settingsFrom(options: ConnectOptions): ClientSettings {
@@ -59,6 +60,8 @@ function settingsFrom(options: ConnectOptions): ClientSettings {
     storedBytes,
     stored: options.storage !== undefined,
     authenticated: options.auth !== undefined,
+    // Without credentials a key ends with its session: the call would run a second time.
+    repeatsOperations: options.auth !== undefined && options.startAnewWhenLost === true,
     reconnect: options.reconnect ?? exponentialBackoff(),
   };
 }

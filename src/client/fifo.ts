@@ -44,3 +44,15 @@ export function shift<T>(list: Fifo<T>): T | undefined {
   }
   return item;
 }
+
+/** Removes the first one that is `unwanted`, wherever it stands. @returns False if there is none. */
+export function remove<T>(list: Fifo<T>, unwanted: (item: T) => boolean): boolean {
+  const index = list.items.findIndex((item, at) => at >= list.head && unwanted(item));
+  if (index < 0) return false;
+  list.items.splice(index, 1);
+  if (list.head === list.items.length) {
+    list.items.length = 0;
+    list.head = 0;
+  }
+  return true;
+}

@@ -1,16 +1,23 @@
 /** The application's side of one connection. */
 
 import { type BodyValue, decodeBody, encodeBody } from "../protocol/body.ts";
+import type { CallOptions, Download, DownloadOptions, Items, UnaryOptions } from "../protocol/contract.ts";
 import { DEFAULT_LIMITS } from "../protocol/limits.ts";
-import type { EncodedBody } from "../protocol/messages.ts";
-import type { Connection, Ending } from "./api.ts";
+import type { EncodedBody, Metadata } from "../protocol/messages.ts";
 import type { ClientConnection, ClientState, ConnectionEnding } from "./client_model.ts";
+import { largestBody } from "./client_numbering_state.ts";
 import type { ClientRunner } from "./client_runner.ts";
-import { largestBody, takesVolatile } from "./client_sending_state.ts";
+import { takesVolatile } from "./client_sending_state.ts";
+import type { Connection, Ending } from "./connection_api.ts";
 import { deferred } from "./deferred.ts";
 import { checkEndingTexts } from "./ending_texts.ts";
 import { HoldfastError } from "./errors.ts";
 import { first } from "./fifo.ts";
+import { type AnyCallOptions, type CallPlace, callWords, LiveCall } from "./live_call.ts";
+import { LiveDownload } from "./live_download.ts";
+import { ReceivedCalls } from "./received_calls.ts";
+import type { Called } from "./runner_ports.ts";
+import type { ClientMethods } from "./serving_api.ts";
 
 /** What `keep` may keep, encoded. */
 const KEPT_BYTES = 32 * 1024;
@@ -18,16 +25,20 @@ const KEPT_BYTES = 32 * 1024;
 type Taken = IteratorResult<BodyValue, undefined>;
 
 /** One connection of one session; it survives the session only to be consumed. */
-export class LiveConnection implements Connection {
+export class LiveConnection implements Connection, CallPlace {
   readonly service: string;
   readonly opened: Promise<void>;
   readonly closed: Promise<Ending>;
-  readonly #runner: ClientRunner;
+  readonly runner: ClientRunner;
   readonly #report: (error: unknown) => void;
   readonly #opened = deferred<void>();
   readonly #closed = deferred<Ending>();
   readonly #volatileListeners = new Set<(value: BodyValue) => void>();
   #bound: { readonly state: ClientState; readonly id: number; readonly restored: boolean } | null = null;
+  #metadata: Metadata = NO_METADATA;
+  #schema: string | null = null;
+  #methods: ClientMethods = {};
+  #received: ReceivedCalls | null = null;
   #kept: BodyValue | undefined;
   #ending: ConnectionEnding | null = null;
   /** The first message of the inbox was given to the consumer, who has not asked for the next. */
@@ -36,7 +47,7 @@ export class LiveConnection implements Connection {
 
   /** @param report Told of what a listener throws. */
   constructor(runner: ClientRunner, service: string, report: (error: unknown) => void) {
-    this.#runner = runner;
+    this.runner = runner;
     this.service = service;
     this.#report = report;
     this.opened = this.#opened.promise;
@@ -51,17 +62,36 @@ export class LiveConnection implements Connection {
     this.#bound = { state, id, restored: connection?.restored ?? false };
     if (connection === undefined) return;
     if (connection.kept !== null) this.#kept = decodeBody(connection.kept);
+    this.#look(connection);
     if (connection.accepted) this.#opened.resolve();
     if (connection.over !== null) this.over(connection.over);
     this.arrived();
+  }
+
+  /** What the server may call on it. */
+  answer(methods: ClientMethods): void {
+    this.#methods = methods;
+    this.#received = null;
   }
 
   get id(): number {
     return this.#bound?.id ?? 0;
   }
 
+  get bound(): { readonly state: ClientState; readonly id: number } | null {
+    return this.#bound;
+  }
+
   get restored(): boolean {
     return this.#bound?.restored ?? false;
+  }
+
+  get metadata(): Metadata {
+    return this.#metadata;
+  }
+
+  get schema(): string | null {
+    return this.#schema;
   }
 
   get kept(): BodyValue | undefined {
@@ -73,10 +103,36 @@ export class LiveConnection implements Connection {
     return this.#ending;
   }
 
+  call(method: string, input?: BodyValue, options: UnaryOptions = {}): Promise<BodyValue> {
+    return this.#call("unary", method, input, null, options);
+  }
+
+  upload(
+    method: string,
+    input: BodyValue | undefined,
+    items: Items<BodyValue>,
+    options: CallOptions = {},
+  ): Promise<BodyValue> {
+    return this.#call("upload", method, input, items, options);
+  }
+
+  download(method: string, input?: BodyValue, options: DownloadOptions = {}): Download<BodyValue> {
+    return new LiveDownload(this, callWords("download", method, input, options), options.signal, null);
+  }
+
+  duplex(
+    method: string,
+    input: BodyValue | undefined,
+    items: Items<BodyValue>,
+    options: DownloadOptions = {},
+  ): Download<BodyValue> {
+    return new LiveDownload(this, callWords("duplex", method, input, options), options.signal, items);
+  }
+
   send(value: BodyValue): Promise<void> {
     return new Promise((resolve, reject) => {
       const body = encodeBody(value);
-      this.#runner.whenReady(() => this.#send(body).then(resolve, reject));
+      this.runner.whenReady(() => this.#send(body).then(resolve, reject));
     });
   }
 
@@ -85,7 +141,7 @@ export class LiveConnection implements Connection {
     const bound = this.#bound;
     if (bound === null || this.#ending !== null || !takesVolatile(bound.state, bound.id)) return false;
     if (body.length > largestBody(bound.state, 0)) return false;
-    this.#runner.happen({ kind: "send_volatile", connection: bound.id, body }, bound.state);
+    this.runner.act({ kind: "send_volatile", connection: bound.id, body }, bound.state);
     return true;
   }
 
@@ -102,20 +158,20 @@ export class LiveConnection implements Connection {
       throw new RangeError(`cannot keep ${encoded.length} bytes with a connection; at most ${KEPT_BYTES}`);
     }
     this.#kept = value;
-    this.#runner.whenReady(() => {
+    this.runner.whenReady(() => {
       const bound = this.#bound;
       if (bound !== null) {
-        this.#runner.happen({ kind: "keep", connection: bound.id, value: encoded }, bound.state);
+        this.runner.act({ kind: "keep", connection: bound.id, value: encoded }, bound.state);
       }
     });
   }
 
   close(reason?: string, detail?: string): void {
     checkEndingTexts(reason, detail);
-    this.#runner.whenReady(() => {
+    this.runner.whenReady(() => {
       const bound = this.#bound;
       if (bound === null) return;
-      this.#runner.happen({ kind: "end", connection: bound.id, reason, detail }, bound.state);
+      this.runner.act({ kind: "end", connection: bound.id, reason, detail }, bound.state);
     });
   }
 
@@ -133,9 +189,13 @@ export class LiveConnection implements Connection {
     };
   }
 
-  /** The service accepted it. */
+  /** It was accepted, by whichever side. */
   accepted(): void {
+    const connection = this.#record();
+    if (connection !== undefined) this.#look(connection);
     this.#opened.resolve();
+    this.#received?.accepted();
+    this.arrived();
   }
 
   /** There is something to consume, or somebody who asks. */
@@ -169,6 +229,18 @@ export class LiveConnection implements Connection {
     }
   }
 
+  /** The server calls. */
+  called(state: ClientState, call: Called): void {
+    const accepted = this.#record()?.accepted ?? true;
+    this.#received ??= new ReceivedCalls(this.runner, state, this, this.#methods, accepted);
+    this.#received.called(call);
+  }
+
+  /** A call of the server's is over without an answer of its handler. */
+  aborted(request: number, reason: string): void {
+    this.#received?.aborted(request, reason);
+  }
+
   /** It is over; what arrived before may still be consumed. */
   over(ending: ConnectionEnding): void {
     if (this.#ending !== null) return;
@@ -176,7 +248,25 @@ export class LiveConnection implements Connection {
     const { reason, detail } = ending;
     this.#opened.reject(new HoldfastError(reason || "ended", detail));
     this.#closed.resolve({ reason, detail });
+    this.#received?.over();
     this.arrived();
+  }
+
+  #call(
+    shape: "unary" | "upload",
+    method: string,
+    input: BodyValue | undefined,
+    items: Items<BodyValue> | null,
+    options: AnyCallOptions,
+  ): Promise<BodyValue> {
+    return new Promise((resolve, reject) => {
+      const words = callWords(shape, method, input, options);
+      new LiveCall(this, words, options.signal, items, {
+        answered: resolve,
+        failed: reject,
+        arrived: NOTHING,
+      });
+    });
   }
 
   async #send(body: EncodedBody): Promise<void> {
@@ -191,21 +281,31 @@ export class LiveConnection implements Connection {
     if (body.length > most) {
       throw new HoldfastError("too-large", `a body of ${body.length} bytes; at most ${most} may be sent`);
     }
-    await this.#runner.send(bound.state, bound.id, body);
+    await this.runner.send(bound.state, bound.id, body);
+  }
+
+  #look({ metadata, schema }: ClientConnection): void {
+    this.#metadata = metadata;
+    this.#schema = schema;
   }
 
   #record(): ClientConnection | undefined {
     return this.#bound?.state.connections.get(this.#bound.id);
   }
 
+  /** What the server sends before this side has accepted is given after that. */
   #next(): EncodedBody | undefined {
     const connection = this.#record();
-    return connection === undefined ? undefined : first(connection.inbox);
+    if (connection === undefined || connection.serving && !connection.accepted) return undefined;
+    return first(connection.inbox);
   }
 
   #consume(): void {
     if (!this.#handed || this.#bound === null) return;
     this.#handed = false;
-    this.#runner.happen({ kind: "consumed", connection: this.#bound.id }, this.#bound.state);
+    this.runner.act({ kind: "consumed", connection: this.#bound.id }, this.#bound.state);
   }
 }
+
+const NO_METADATA: Metadata = {};
+const NOTHING = (): void => {};

@@ -1,7 +1,6 @@
 /** The application's side of a session. */
 
-import { DEFAULT_LIMITS, METADATA_BYTES } from "../protocol/limits.ts";
-import type { Metadata } from "../protocol/messages.ts";
+import { DEFAULT_LIMITS } from "../protocol/limits.ts";
 import type {
   Connection,
   Ending,
@@ -11,13 +10,18 @@ import type {
   SessionEvents,
   SessionPhase,
 } from "./api.ts";
-import type { ClientState, ConnectionEnding, Told } from "./client_model.ts";
-import { ClientRunner, type RunnerHost, type RunnerListener } from "./client_runner.ts";
+import type { Told } from "./client_events.ts";
+import type { ClientState, ConnectionEnding } from "./client_model.ts";
+import { ClientRunner } from "./client_runner.ts";
 import { phaseOf } from "./client_state.ts";
 import { checkEndingTexts } from "./ending_texts.ts";
 import { HoldfastError } from "./errors.ts";
 import { size } from "./fifo.ts";
 import { LiveConnection } from "./live_connection.ts";
+import { LiveServices, refuseUnclaimed } from "./live_serving.ts";
+import { checkCredit, checkMetadata, checkService } from "./names.ts";
+import type { Called, RunnerHost, RunnerListener } from "./runner_ports.ts";
+import type { ClientService } from "./serving_api.ts";
 
 type Listener = (details: never) => void;
 
@@ -30,13 +34,22 @@ export class LiveSession implements Session, RunnerListener {
   #live = new Map<number, LiveConnection>();
   /** Restored, and not asked for yet. */
   #unclaimed = new Set<LiveConnection>();
+  readonly #services = new LiveServices(() => this.#runner);
   readonly #storedBytes: number;
   readonly #startsAnew: boolean;
   #closers: (() => void)[] = [];
   #stopProbes: () => void = () => {};
 
-  /** @param watch Calls its argument whenever there is a reason to doubt the conduit; gives what stops that. */
-  constructor(host: RunnerHost, watch: (nudge: () => void) => () => void) {
+  /**
+   * @param services What the application serves from the start.
+   * @param watch Calls its argument whenever there is a reason to doubt the conduit; gives what stops that.
+   */
+  constructor(
+    host: RunnerHost,
+    services: readonly ClientService[],
+    watch: (nudge: () => void) => () => void,
+  ) {
+    for (const service of services) this.#services.add(service);
     this.#storedBytes = host.settings.storedBytes;
     this.#startsAnew = host.startAnew;
     this.#runner = new ClientRunner(host, this);
@@ -61,20 +74,28 @@ export class LiveSession implements Session, RunnerListener {
     const state = this.#runner.state;
     if (state === null) return 0;
     let unacked = state.delivery.sent - state.delivery.acked;
-    for (const { waiting } of state.connections.values()) unacked += size(waiting);
-    return unacked;
+    for (const { waiting, parked } of state.connections.values()) unacked += size(waiting) + size(parked);
+    return unacked + state.uploading.size;
   }
 
   get connections(): readonly Connection[] {
     return [...this.#live.values()].sort((a, b) => a.id - b.id);
   }
 
-  open(service: string, { metadata }: OpenOptions = {}): Connection {
-    checkOpen(service, metadata);
-    const connection = new LiveConnection(this.#runner, service, (error) => this.#runner.failed(error));
-    if (this.#runner.state !== null) return this.#open(this.#runner.state, connection, metadata);
-    this.#runner.whenReady(() => void this.#openLater(connection, metadata));
+  open(named: string | { readonly name: string }, options: OpenOptions = {}): LiveConnection {
+    const service = typeof named === "string" ? named : named.name;
+    checkService(service, "open");
+    checkMetadata(options.metadata);
+    checkCredit(options.messageCredit);
+    const connection = this.#newConnection(service);
+    if (this.#runner.state !== null) return this.#open(this.#runner.state, connection, options);
+    this.#runner.whenReady(() => void this.#openLater(connection, options));
     return connection;
+  }
+
+  serve(service: ClientService): void {
+    this.#services.add(service);
+    this.#runner.whenReady(() => this.#runner.act({ kind: "serve", service: service.name }));
   }
 
   close(reason = "closed", detail = ""): Promise<void> {
@@ -119,12 +140,16 @@ export class LiveSession implements Session, RunnerListener {
   loaded(state: ClientState): void {
     this.#live = new Map();
     this.#unclaimed = new Set();
-    for (const { id, service } of [...state.connections.values()].sort((a, b) => a.id - b.id)) {
-      const connection = new LiveConnection(this.#runner, service, (error) => this.#runner.failed(error));
+    for (
+      const { id, service, serving, hidden } of [...state.connections.values()].sort((a, b) => a.id - b.id)
+    ) {
+      if (hidden) continue;
+      const connection = this.#newConnection(service);
       this.#live.set(id, connection);
-      this.#unclaimed.add(connection);
+      if (!serving) this.#unclaimed.add(connection);
       connection.bind(state, id);
     }
+    this.#services.announce();
   }
 
   told(event: Told): void {
@@ -163,12 +188,41 @@ export class LiveSession implements Session, RunnerListener {
     if (!this.#unclaimed.has(connection)) this.#live.delete(id);
   }
 
+  offered(state: ClientState, id: number): void {
+    const record = state.connections.get(id);
+    if (state !== this.#runner.state || record === undefined) return;
+    let connection = this.#live.get(id);
+    if (connection === undefined) {
+      connection = this.#newConnection(record.service);
+      this.#live.set(id, connection);
+      connection.bind(state, id);
+    }
+    void this.#services.offered(state, connection);
+  }
+
+  called(state: ClientState, call: Called): void {
+    const connection = this.#of(state, call.connection);
+    if (connection === undefined || this.#unclaimed.has(connection)) {
+      return refuseUnclaimed(this.#runner, state, call);
+    }
+    connection.called(state, call);
+  }
+
+  aborted(state: ClientState, id: number, request: number, reason: string): void {
+    this.#of(state, id)?.aborted(request, reason);
+  }
+
+  #newConnection(service: string): LiveConnection {
+    return new LiveConnection(this.#runner, service, (error) => this.#runner.failed(error));
+  }
+
   #of(state: ClientState, id: number): LiveConnection | undefined {
     return state === this.#runner.state ? this.#live.get(id) : undefined;
   }
 
-  #open(state: ClientState, connection: LiveConnection, metadata: Metadata | undefined): LiveConnection {
+  #open(state: ClientState, connection: LiveConnection, options: OpenOptions): LiveConnection {
     const { service } = connection;
+    const { metadata, messageCredit, methods = {} } = options;
     if (state.ended !== null) {
       throw new HoldfastError(state.ended.reason, `cannot open ${service}: the session is over`);
     }
@@ -176,6 +230,7 @@ export class LiveSession implements Session, RunnerListener {
       if (restored.service !== service) continue;
       this.#unclaimed.delete(restored);
       if (restored.ending !== null) this.#live.delete(restored.id);
+      restored.answer(methods);
       return restored;
     }
     const most = state.agreed?.limits.connections ?? DEFAULT_LIMITS.connections;
@@ -188,14 +243,15 @@ export class LiveSession implements Session, RunnerListener {
         `cannot open ${service}: ${this.#storedBytes} bytes wait to be sent`,
       );
     }
-    this.#runner.happen({ kind: "open", service, metadata });
+    this.#runner.act({ kind: "open", service, metadata, messageCredit });
     const id = state.mux.highestOwn;
     this.#live.set(id, connection);
     connection.bind(state, id);
+    connection.answer(methods);
     return connection;
   }
 
-  #openLater(connection: LiveConnection, metadata: Metadata | undefined): void {
+  #openLater(connection: LiveConnection, options: OpenOptions): void {
     const state = this.#runner.state!;
     const { service } = connection;
     const restored = [...this.#unclaimed].find((candidate) => candidate.service === service);
@@ -203,18 +259,20 @@ export class LiveSession implements Session, RunnerListener {
       this.#unclaimed.delete(restored);
       // The application holds this object; it takes the restored one's place.
       this.#live.set(restored.id, connection);
+      connection.answer(options.methods ?? {});
       connection.bind(state, restored.id);
       if (restored.ending !== null) this.#live.delete(restored.id);
       return;
     }
     try {
-      this.#open(state, connection, metadata);
+      this.#open(state, connection, options);
     } catch (error) {
       const reason = error instanceof HoldfastError ? error.reason : "ended";
       connection.over({
         reason,
         detail: error instanceof Error ? error.message : String(error),
         failed: true,
+        by: "other",
       });
     }
   }
@@ -222,28 +280,6 @@ export class LiveSession implements Session, RunnerListener {
   #over(): void {
     for (const closer of this.#closers.splice(0)) closer();
     if (!this.#startsAnew) this.#stopProbes();
-  }
-}
-
-const SERVICE = /^[a-z0-9._:-]{1,64}$/;
-
-function checkOpen(service: string, metadata: Metadata | undefined): void {
-  if (!SERVICE.test(service)) {
-    throw new TypeError(`cannot open ${JSON.stringify(service)}: a service's name is [a-z0-9._:-]{1,64}`);
-  }
-  checkMetadata(metadata);
-}
-
-/** @throws RangeError for metadata that is larger than the protocol carries; TypeError for what is no string. */
-export function checkMetadata(metadata: Metadata | undefined): void {
-  let bytes = 0;
-  const encoder = new TextEncoder();
-  for (const [name, value] of Object.entries(metadata ?? {})) {
-    if (typeof value !== "string") throw new TypeError(`metadata.${name} must be a string`);
-    bytes += encoder.encode(name).length + encoder.encode(value).length + 6;
-  }
-  if (bytes > METADATA_BYTES) {
-    throw new RangeError(`metadata of ${bytes} bytes is larger than ${METADATA_BYTES}`);
   }
 }
 

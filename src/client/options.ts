@@ -6,6 +6,7 @@ import type { Conduit, ConduitHandler } from "../conduit/conduit.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Random } from "../system/random.ts";
 import type { ReconnectPolicy } from "./reconnect_policy.ts";
+import type { ClientService } from "./serving_api.ts";
 
 /**
  * Where a client keeps its state, so that a reload or a restart resumes the session (`resume.stored-client`).
@@ -79,8 +80,13 @@ export interface ConnectOptions {
   readonly windowBytes?: number;
   /** What may wait in memory, bytes: for the window, and for the application to consume; by default 8 MiB each. */
   readonly storedBytes?: number;
-  /** Starts a new session after `lost`, by itself; by default false. The old connections are over all the same. */
+  /**
+   * Starts a new session after `lost`, by itself; by default false. The old connections are over all the same. With `auth`, whose
+   * principal must stay the same, calls that have an operation key and no answer are asked for again in the new session (`repeated`).
+   */
   readonly startAnewWhenLost?: boolean;
+  /** Services that the server may open connections to. */
+  readonly serve?: readonly ClientService[];
   /** Probes the conduit when the page wakes, goes online or becomes visible; by default true where there is a page. */
   readonly probe?: boolean;
   /** For tests. */

@@ -1,204 +1,69 @@
 /**
  * Multiplexing: which connections a session has, and what a message for one of them means.
  *
- * Shared by both sides. Rules `frame.ids`, `connection.open`, `connection.early`, `connection.end`.
+ * Shared by both sides. Rules `frame.ids`, `connection.open`, `connection.early`, `connection.end`, `connection.credit`;
+ * calls and channels are in `call_state.ts`, what this side does on a connection in `mux_actions_state.ts`.
  */
 
-import { encodeBody } from "../protocol/body.ts";
-import { EARLY_MESSAGES } from "../protocol/limits.ts";
-import type { Metadata, SessionMessage, SessionPayload } from "../protocol/messages.ts";
+import { EARLY_CALLS, EARLY_MESSAGES } from "../protocol/limits.ts";
+import type { Metadata, SessionMessage } from "../protocol/messages.ts";
 import type { ConnectionReason } from "../protocol/reasons.ts";
 import { type Violation, violation } from "../protocol/rules.ts";
+import { newCalls, receiveCall, receiveCancel, receiveOnChannel, receiveResponse } from "./call_state.ts";
+import { addCredit, newSending, receiveOne } from "./channel_state.ts";
+import { type ConnectionState, type MuxOutcome, type MuxState, newConnection } from "./mux_model.ts";
 
-/** Which side of the session this is; it decides whose ids are odd (`frame.ids`). */
-export type Side = "client" | "server";
-
-/**
- * - `opening`: this side opened it and waits for the answer;
- * - `offered`: the other side opened it and this side has not answered;
- * - `open`: answered with `accept`.
- */
-export type ConnectionPhase = "opening" | "offered" | "open";
-
-export interface ConnectionState {
-  readonly id: number;
-  readonly service: string;
-  phase: ConnectionPhase;
-  /** Messages sent (`opening`) or received (`offered`) before `accept`. */
-  early: number;
-}
-
-export interface MuxState {
-  readonly side: Side;
-  /** How many connections may exist at once, whoever opened them. */
-  readonly most: number;
-  readonly connections: Map<number, ConnectionState>;
-  highestOwn: number;
-  highestPeer: number;
-}
-
-/** No connection yet. */
-export function newMux(side: Side, most: number): MuxState {
-  return { side, most, connections: new Map(), highestOwn: 0, highestPeer: 0 };
-}
-
-/** What an arriving session message means. */
-export type MuxOutcome =
-  /** The other side opens a connection; this side must accept or reject it. */
-  | {
-    readonly kind: "offered";
-    readonly connection: number;
-    readonly service: string;
-    readonly metadata: Metadata;
-  }
-  | { readonly kind: "accepted"; readonly connection: number; readonly metadata: Metadata }
-  | { readonly kind: "message"; readonly connection: number; readonly body: Uint8Array }
-  /** A connection is gone because the other side said so. */
-  | {
-    readonly kind: "ended";
-    readonly connection: number;
-    readonly service: string;
-    readonly rejected: boolean;
-    readonly reason: string | undefined;
-    readonly detail: string | undefined;
-  }
-  /** This side answers by itself; `ended` names the connection that the answer ends here, if one does. */
-  | {
-    readonly kind: "answer";
-    readonly payload: SessionPayload;
-    readonly ended: number | null;
-    readonly service: string;
-  }
-  | { readonly kind: "dropped" }
-  | { readonly kind: "violation"; readonly violation: Violation };
+export * from "./mux_model.ts";
+export * from "./mux_actions_state.ts";
 
 const DROPPED: MuxOutcome = { kind: "dropped" };
 const NO_METADATA: Metadata = {};
 
-/** Decides what one session message means for the connections. */
-export function receive(state: MuxState, message: SessionMessage): MuxOutcome {
+/** The kinds of messages that may reach a connection before this side accepted it. */
+type OnConnection = Exclude<SessionMessage, { readonly kind: "open" }>;
+
+/**
+ * Decides what one session message means for the connections.
+ *
+ * @param now Milliseconds since the Unix epoch: deadlines are absolute (`call.timeout`).
+ */
+export function receive(state: MuxState, message: SessionMessage, now = 0): MuxOutcome {
   if (message.kind === "open") return receiveOpen(state, message);
   const connection = state.connections.get(message.connection);
   if (connection === undefined) return receiveForUnknown(state, message.connection);
+  if (connection.ending !== null) return DROPPED;
+  // The other side cannot have spoken on a connection it has not accepted.
+  if (connection.phase === "opening" && !OPENING.has(message.kind)) {
+    return broken("connection.open", `a ${message.kind} on connection ${connection.id} before its accept`);
+  }
   switch (message.kind) {
     case "message":
-      if (message.malformed !== undefined) {
-        return endLocally(state, connection, "malformed-body", message.malformed);
-      }
-      if (connection.phase === "offered" && ++connection.early > EARLY_MESSAGES) {
-        return broken(
-          "connection.early",
-          `more than ${EARLY_MESSAGES} messages before accept on connection ${connection.id}`,
-        );
-      }
-      // The other side cannot have spoken on a connection it has not accepted.
-      if (connection.phase === "opening") {
-        return broken("connection.open", `a message on connection ${connection.id} before its accept`);
-      }
-      return { kind: "message", connection: connection.id, body: message.body };
+      return receivePlain(state, connection, message);
     case "accept":
-      if (connection.phase !== "opening") return DROPPED;
-      connection.phase = "open";
-      return { kind: "accepted", connection: connection.id, metadata: message.metadata ?? NO_METADATA };
+      return receiveAccept(connection, message);
     case "reject":
-      if (connection.phase !== "opening") return DROPPED;
-      state.connections.delete(connection.id);
-      return {
-        kind: "ended",
-        connection: connection.id,
-        service: connection.service,
-        rejected: true,
-        reason: message.reason,
-        detail: message.detail,
-      };
     case "end":
-      state.connections.delete(connection.id);
-      return {
-        kind: "ended",
-        connection: connection.id,
-        service: connection.service,
-        rejected: false,
-        reason: message.reason,
-        detail: message.detail,
-      };
+      return receiveEnd(state, connection, message);
     case "call":
-      return {
-        kind: "answer",
-        payload: unknownMethod(message.connection, message.request),
-        ended: null,
-        service: connection.service,
-      };
     case "response":
     case "cancel":
-      // Nothing was called here, or it is answered already: the two may cross.
-      return DROPPED;
+      return receiveOfCall(state, connection, message, now);
     case "item":
     case "finish":
     case "reset":
     case "credit":
-      return broken("frame.ids", `channel ${message.channel} of connection ${connection.id} was never open`);
+      return receiveOfChannel(state, connection, message);
     default:
       return message satisfies never;
   }
 }
 
-/** Opens a connection from this side: its id, and the message that says so. */
-export function open(
-  state: MuxState,
-  service: string,
-  metadata?: Metadata,
-): SessionPayload & { readonly kind: "open" } {
-  const first = state.side === "client" ? 1 : 2;
-  const id = state.highestOwn === 0 ? first : state.highestOwn + 2;
-  state.highestOwn = id;
-  state.connections.set(id, { id, service, phase: "opening", early: 0 });
-  return metadata === undefined
-    ? { kind: "open", connection: id, service }
-    : { kind: "open", connection: id, service, metadata };
-}
-
-/** Accepts an offered connection. Null if there is none of that id to answer. */
-export function accept(state: MuxState, id: number): SessionPayload | null {
-  const connection = state.connections.get(id);
-  if (connection?.phase !== "offered") return null;
-  connection.phase = "open";
-  return { kind: "accept", connection: id };
-}
-
-/** Rejects an offered connection. Null if there is none of that id to answer. */
-export function reject(state: MuxState, id: number, reason: string, detail: string): SessionPayload | null {
-  if (state.connections.get(id)?.phase !== "offered") return null;
-  state.connections.delete(id);
-  return { kind: "reject", connection: id, reason, detail };
-}
-
-/** Ends a connection from this side. Null if it is gone already. */
-export function end(state: MuxState, id: number, reason?: string, detail?: string): SessionPayload | null {
-  if (!state.connections.delete(id)) return null;
-  return {
-    kind: "end",
-    connection: id,
-    ...(reason === undefined ? {} : { reason }),
-    ...(detail === undefined ? {} : { detail }),
-  };
-}
-
-/**
- * True if this side may send a plain message on a connection now: it is open, or it is this side's own and fewer than
- * 16 were sent before its accept (`connection.early`). Counts the early ones.
- */
-export function maySend(state: MuxState, id: number): boolean {
-  const connection = state.connections.get(id);
-  if (connection === undefined || connection.phase === "offered") return false;
-  if (connection.phase === "open") return true;
-  if (connection.early >= EARLY_MESSAGES) return false;
-  connection.early++;
-  return true;
-}
+/** What may arrive on a connection that this side opened and the other side has not answered. */
+const OPENING: ReadonlySet<SessionMessage["kind"]> = new Set(["accept", "reject", "end"]);
 
 function receiveOpen(state: MuxState, message: SessionMessage & { readonly kind: "open" }): MuxOutcome {
-  const { connection: id, service } = message;
-  if (id === 0 || isOwn(state, id)) {
+  const { connection: id, service, metadata = NO_METADATA, messageCredit } = message;
+  if (id === 0 || (id % 2 === 1) === (state.side === "client")) {
     return broken(
       "frame.ids",
       `connection id ${id} is not one that the ${state.side === "client" ? "server" : "client"} gives`,
@@ -209,55 +74,151 @@ function receiveOpen(state: MuxState, message: SessionMessage & { readonly kind:
   }
   state.highestPeer = id;
   if (state.connections.size >= state.most) {
-    return rejected(id, service, "too-many-connections", `at most ${state.most} connections in a session`);
+    const detail = `at most ${state.most} connections in a session`;
+    const payload = { kind: "reject", connection: id, reason: "too-many-connections", detail } as const;
+    return { kind: "answer", payload, ended: null, service };
   }
-  if (message.messageCredit !== undefined) {
-    return rejected(
-      id,
-      service,
-      "unsupported",
-      "messageCredit: this version serves connections without their own credit",
+  const connection = newConnection(id, service, "offered");
+  connection.offer = metadata;
+  if (messageCredit !== undefined) connection.sending = newSending(messageCredit);
+  state.connections.set(id, connection);
+  return { kind: "offered", connection: id, service, metadata };
+}
+
+function receiveAccept(
+  connection: ConnectionState,
+  { metadata = NO_METADATA, messageCredit, schema }: SessionMessage & { readonly kind: "accept" },
+): MuxOutcome {
+  if (connection.phase !== "opening") return DROPPED;
+  connection.phase = "open";
+  // The credit counts from the first message, those before the accept included.
+  if (messageCredit !== undefined) connection.sending = newSending(messageCredit, connection.early);
+  const accepted = { kind: "accepted", connection: connection.id, metadata } as const;
+  return schema === undefined ? accepted : { ...accepted, schema };
+}
+
+function receivePlain(
+  state: MuxState,
+  connection: ConnectionState,
+  message: SessionMessage & { readonly kind: "message" },
+): MuxOutcome {
+  if (message.malformed !== undefined) {
+    return endLocally(state, connection, "malformed-body", message.malformed);
+  }
+  if (connection.phase === "offered" && ++connection.early > EARLY_MESSAGES) {
+    return broken(
+      "connection.early",
+      `more than ${EARLY_MESSAGES} messages before accept on connection ${connection.id}`,
     );
   }
-  state.connections.set(id, { id, service, phase: "offered", early: 0 });
-  return { kind: "offered", connection: id, service, metadata: message.metadata ?? NO_METADATA };
+  if (connection.receiving !== null && !receiveOne(connection.receiving)) {
+    return broken("connection.credit", `a message on connection ${connection.id} without credit`);
+  }
+  return { kind: "message", connection: connection.id, body: message.body };
+}
+
+function receiveEnd(
+  state: MuxState,
+  connection: ConnectionState,
+  { kind, reason, detail }: SessionMessage & { readonly kind: "reject" | "end" },
+): MuxOutcome {
+  const { id, service, phase, held } = connection;
+  const rejected = kind === "reject";
+  if (rejected && phase !== "opening") return DROPPED;
+  if (held.length > 0 && phase === "open") {
+    connection.ending = { reason: reason ?? "", detail: detail ?? "" };
+    connection.calls = null;
+    connection.waiting = [];
+    return { kind: "ending", connection: id };
+  }
+  state.connections.delete(id);
+  return { kind: "ended", connection: id, service, rejected, reason, detail };
+}
+
+function receiveOfCall(
+  state: MuxState,
+  connection: ConnectionState,
+  message: Extract<OnConnection, { readonly kind: "call" | "response" | "cancel" }>,
+  now: number,
+): MuxOutcome {
+  const { id } = connection;
+  const calls = connection.calls ??= newCalls();
+  switch (message.kind) {
+    case "call": {
+      if (connection.phase === "offered" && ++calls.early > EARLY_CALLS) {
+        return broken("connection.early", `more than ${EARLY_CALLS} calls before accept on connection ${id}`);
+      }
+      const clientCalls = state.side === "server";
+      const call = receiveCall(calls, message, { clientCalls, most: state.mostCalls, now });
+      if ("rule" in call) return { kind: "violation", violation: call };
+      return { kind: "called", connection: id, call, body: message.body, malformed: message.malformed };
+    }
+    case "response": {
+      const call = receiveResponse(calls, id, message.request);
+      if (call === null) return DROPPED;
+      if ("rule" in call) return { kind: "violation", violation: call };
+      const { ok, body, malformed } = message;
+      return { kind: "answered", connection: id, call, ok, body, malformed };
+    }
+    case "cancel": {
+      const call = receiveCancel(calls, id, message.request);
+      if (call === null) return DROPPED;
+      if ("rule" in call) return { kind: "violation", violation: call };
+      return { kind: "cancelled", connection: id, call };
+    }
+    default:
+      return message satisfies never;
+  }
+}
+
+function receiveOfChannel(
+  state: MuxState,
+  connection: ConnectionState,
+  message: Extract<OnConnection, { readonly kind: "item" | "finish" | "reset" | "credit" }>,
+): MuxOutcome {
+  if (message.channel === 0) return receiveOnMessages(connection, message);
+  const calls = connection.calls ??= newCalls();
+  const outcome = receiveOnChannel(calls, message, state.side === "client");
+  if (outcome.kind === "dropped" || outcome.kind === "violation") return outcome;
+  if (outcome.kind !== "item" || message.kind !== "item") {
+    return { ...outcome, connection: connection.id } as MuxOutcome;
+  }
+  return { ...outcome, connection: connection.id, body: message.body, malformed: message.malformed };
+}
+
+/** Channel 0 is the connection's plain messages: only their credit has a message there. */
+function receiveOnMessages(
+  connection: ConnectionState,
+  message: Extract<OnConnection, { readonly kind: "item" | "finish" | "reset" | "credit" }>,
+): MuxOutcome {
+  if (message.kind !== "credit") {
+    return broken("frame.ids", `${message.kind} on channel 0, which is for plain messages`);
+  }
+  // Without a credit of its own the session's window is all there is.
+  if (connection.sending === null) return DROPPED;
+  return addCredit(connection.sending, message.additional)
+    ? { kind: "messages_credited", connection: connection.id }
+    : broken("connection.credit", "more credit for plain messages than a count can hold");
 }
 
 function receiveForUnknown(state: MuxState, id: number): MuxOutcome {
-  const highest = isOwn(state, id) ? state.highestOwn : state.highestPeer;
+  const own = (id % 2 === 1) === (state.side === "client");
+  const highest = own ? state.highestOwn : state.highestPeer;
   return id > 0 && id <= highest ? DROPPED : broken("frame.ids", `connection ${id} was never opened`);
 }
 
+/** Ends a connection because of what arrived on it; one that is not accepted yet is rejected. */
 function endLocally(
   state: MuxState,
-  connection: ConnectionState,
+  { id, service, phase }: ConnectionState,
   reason: ConnectionReason,
   detail: string,
 ): MuxOutcome {
-  state.connections.delete(connection.id);
-  return {
-    kind: "answer",
-    payload: { kind: "end", connection: connection.id, reason, detail },
-    ended: connection.id,
-    service: connection.service,
-  };
-}
-
-function rejected(connection: number, service: string, reason: string, detail: string): MuxOutcome {
-  return { kind: "answer", payload: { kind: "reject", connection, reason, detail }, ended: null, service };
-}
-
-function isOwn(state: MuxState, id: number): boolean {
-  return (id % 2 === 1) === (state.side === "client");
+  state.connections.delete(id);
+  const kind = phase === "offered" ? "reject" : "end";
+  return { kind: "answer", payload: { kind, connection: id, reason, detail }, ended: id, service };
 }
 
 function broken(rule: Violation["rule"], detail: string): MuxOutcome {
   return { kind: "violation", violation: violation(rule, detail) };
 }
-
-/** The encoding of `{code: "unknown-method", message: …}`; no service of this version has methods. */
-function unknownMethod(connection: number, request: number): SessionPayload {
-  return { kind: "response", connection, request, ok: false, body: UNKNOWN_METHOD };
-}
-
-const UNKNOWN_METHOD = encodeBody({ code: "unknown-method", message: "this service has no methods" });

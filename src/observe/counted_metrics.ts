@@ -36,6 +36,18 @@ const REFUSALS: readonly Reason[] = [
 /** What sessions commonly end for. */
 const ENDINGS: readonly Reason[] = ["closed", "expired", "idle", "ended", "protocol-error", "token-reuse"];
 
+/** Upper bounds of the buckets of a call's time, milliseconds. */
+export const CALL_MS = [1, 2, 5, 10, 25, 50, 100, 250, 1_000, 5_000, 30_000] as const;
+
+/** What calls of one method came to. */
+export interface CountedCalls {
+  readonly service: string;
+  readonly method: string;
+  /** How many, by outcome. */
+  readonly outcomes: CountByName<string>;
+  readonly time: Histogram;
+}
+
 /** A distribution in buckets. */
 export class Histogram {
   readonly bounds: readonly number[];
@@ -97,6 +109,9 @@ export class CountedMetrics implements Metrics {
   readonly commitSessions = new Histogram(COMMIT_SESSIONS);
   readonly commitTime = new Histogram(COMMIT_MS);
 
+  /** By service and method: as many as this node's services have, and one for the unknown ones of each. */
+  readonly calls = new Map<string, CountedCalls>();
+
   frameIn(size: number): void {
     this.framesIn++;
     this.bytesIn += size;
@@ -154,6 +169,17 @@ export class CountedMetrics implements Metrics {
   committed(sessions: number, after: number): void {
     this.commitSessions.observe(sessions);
     this.commitTime.observe(after);
+  }
+
+  called(service: string, method: string, outcome: string, after: number): void {
+    const key = `${service} ${method}`;
+    let counted = this.calls.get(key);
+    if (counted === undefined) {
+      const outcomes = new CountByName<string>([]);
+      this.calls.set(key, counted = { service, method, outcomes, time: new Histogram(CALL_MS) });
+    }
+    counted.outcomes.add(outcome);
+    counted.time.observe(after);
   }
 
   swept(lag: number): void {

@@ -34,6 +34,12 @@ export class Exposition {
     this.counters(name, help, label, counts);
   }
 
+  /** A total for each combination of several labels. */
+  labelled(name: string, help: string, values: Iterable<readonly [Labels, number]>): void {
+    this.#head(name, "counter", help);
+    for (const [labels, count] of values) this.#sample(name, labels, count);
+  }
+
   gauge(name: string, help: string, value: number, labels: Labels = {}): void {
     this.#head(name, "gauge", help);
     this.#sample(name, labels, value);
@@ -46,17 +52,29 @@ export class Exposition {
   }
 
   /** @param unit What one unit of the histogram is in the metric's unit: 0.001 from milliseconds to seconds. */
-  histogram(name: string, help: string, { bounds, counts, sum }: Histogram, unit: number): void {
+  histogram(name: string, help: string, histogram: Histogram, unit: number): void {
+    this.histograms(name, help, [[{}, histogram]], unit);
+  }
+
+  /** A histogram for each combination of several labels. */
+  histograms(
+    name: string,
+    help: string,
+    values: Iterable<readonly [Labels, Histogram]>,
+    unit: number,
+  ): void {
     this.#head(name, "histogram", help);
-    let count = 0;
-    for (const [index, bound] of bounds.entries()) {
-      count += counts[index]!;
-      this.#sample(`${name}_bucket`, { le: number(rounded(bound * unit)) }, count);
+    for (const [labels, { bounds, counts, sum }] of values) {
+      let count = 0;
+      for (const [index, bound] of bounds.entries()) {
+        count += counts[index]!;
+        this.#sample(`${name}_bucket`, { ...labels, le: number(rounded(bound * unit)) }, count);
+      }
+      count += counts[bounds.length]!;
+      this.#sample(`${name}_bucket`, { ...labels, le: "+Inf" }, count);
+      this.#sample(`${name}_sum`, labels, rounded(sum * unit));
+      this.#sample(`${name}_count`, labels, count);
     }
-    count += counts[bounds.length]!;
-    this.#sample(`${name}_bucket`, { le: "+Inf" }, count);
-    this.#sample(`${name}_sum`, {}, rounded(sum * unit));
-    this.#sample(`${name}_count`, {}, count);
   }
 
   #head(name: string, type: "counter" | "gauge" | "histogram", help: string): void {

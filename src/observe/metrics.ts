@@ -41,6 +41,12 @@ export interface Metrics {
   tokenTheftSuspected(): void;
   /** The store answered a commit. @param sessions How many sessions' writes it held. @param after Since it was first sent. */
   committed(sessions: number, after: number): void;
+  /**
+   * A call of a client's is over.
+   *
+   * @param method One that the service has, or `unknown`. @param outcome `ok`, a code of a failure, or why nobody waits for it.
+   */
+  called(service: string, method: string, outcome: string, after: number): void;
   /** A sweep is done. @param lag How late the oldest ending was that it found; 0 if none was due. */
   swept(lag: number): void;
   /** A sweep failed; the next one tries again. */
@@ -62,6 +68,7 @@ export const NO_METRICS: Metrics = {
   protocolError() {},
   tokenTheftSuspected() {},
   committed() {},
+  called() {},
   swept() {},
   sweepFailed() {},
 };

@@ -43,6 +43,7 @@ export function describeNode(counted: CountedMetrics, node: NodeLevels, process:
   const page = new Exposition();
   sessions(page, counted, node);
   traffic(page, counted, node);
+  calls(page, counted);
   storage(page, counted, node);
   page.gauge("holdfast_draining", "1 while this node lets go of its sessions.", node.draining ? 1 : 0);
   page.gauge("process_resident_memory_bytes", "Resident memory.", process.resident);
@@ -110,6 +111,23 @@ function traffic(page: Exposition, counted: CountedMetrics, node: NodeLevels): v
   );
   page.counter("holdfast_window_waits_total", "Times a client's window was full.", counted.windowsFull);
   page.gauge("holdfast_outbox_bytes", "Messages not yet acked, of sessions in memory.", node.outboxBytes);
+}
+
+function calls(page: Exposition, { calls: counted }: CountedMetrics): void {
+  const all = [...counted.values()];
+  page.labelled(
+    "holdfast_calls_total",
+    "Calls of clients that are over, by how.",
+    all.flatMap(({ service, method, outcomes }) =>
+      [...outcomes.counts].map(([outcome, count]) => [{ service, method, outcome }, count] as const)
+    ),
+  );
+  page.histograms(
+    "holdfast_call_seconds",
+    "From a call's arrival until it was over.",
+    all.map(({ service, method, time }) => [{ service, method }, time] as const),
+    MS,
+  );
 }
 
 function storage(page: Exposition, counted: CountedMetrics, { commits }: NodeLevels): void {

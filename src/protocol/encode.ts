@@ -68,6 +68,17 @@ export function splitEncoded(bytes: Uint8Array): EncodedMessage[] {
   return messages;
 }
 
+/** An encoded session message under another number, as {@link encodeSession} would have written it. */
+export function renumbered(encoded: Uint8Array, seq: number): Uint8Array {
+  const head = encoded[0] ?? 0;
+  const seqAt = 2 + lengthBytes(head);
+  const rest = encoded.subarray(seqAt + numberBytes(encoded[seqAt] ?? 0));
+  const bytes = new Uint8Array(seqAt + countBytes(seq) + rest.length);
+  bytes.set(encoded.subarray(0, seqAt));
+  bytes.set(rest, putCount(bytes, seqAt, seq));
+  return bytes;
+}
+
 /** True for the first byte of an array. */
 export function isArray(head: number): boolean {
   return (head & 0xf0) === 0x90 || head === 0xdc || head === 0xdd;

@@ -14,6 +14,9 @@ export const METADATA_BYTES = 4 * 1024;
 /** Messages an opener may send before `accept` arrives (`connection.early`). */
 export const EARLY_MESSAGES = 16;
 
+/** Calls an opener may make before `accept` arrives (`connection.early`). */
+export const EARLY_CALLS = 16;
+
 /** `delivery.ack`: an ack leaves after this many messages, … */
 export const ACK_AFTER_MESSAGES = 64;
 /** … this many bytes, … */

@@ -16,8 +16,11 @@ export type RuleId =
   | "delivery.window"
   | "connection.early"
   | "connection.open"
+  | "connection.credit"
   | "call.limit"
-  | "channel.credit";
+  | "call.once"
+  | "channel.credit"
+  | "channel.order";
 
 /** What a peer did wrong: the rule it broke and, for a person, how. A value, never thrown. */
 export interface Violation {

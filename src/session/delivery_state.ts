@@ -9,7 +9,7 @@
  * `taken` is the running count, `received` is what is safe and may be acked, `ackSent` is what the peer was told.
  */
 
-import { encodeSession } from "../protocol/encode.ts";
+import { encodeSession, renumbered } from "../protocol/encode.ts";
 import { ACK_AFTER_BYTES, ACK_AFTER_MESSAGES, ACK_AFTER_MS } from "../protocol/limits.ts";
 import type { SessionPayload } from "../protocol/messages.ts";
 import { type Violation, violation } from "../protocol/rules.ts";
@@ -118,6 +118,26 @@ export function enqueue(state: DeliveryState, payload: SessionPayload): Uint8Arr
   state.retained.items.push(soon ? encoded : encoded.slice());
   state.retainedBytes += encoded.length;
   return encoded;
+}
+
+/**
+ * Takes messages back that nobody was given: those behind them move up. The caller knows that no commit holds them.
+ *
+ * @param first The first number to take back. @param count How many.
+ */
+export function withdraw(state: DeliveryState, first: number, count: number): void {
+  if (first <= state.secured || first + count - 1 > state.sent) {
+    throw new Error(`messages ${first} … ${first + count - 1} are not there to be taken back`);
+  }
+  const { items, head } = state.retained;
+  const at = head + first - state.acked - 1;
+  for (const removed of items.splice(at, count)) state.retainedBytes -= removed.length;
+  state.sent -= count;
+  for (let index = at; index < items.length; index++) {
+    const moved = renumbered(items[index]!, first + index - at);
+    state.retainedBytes += moved.length - items[index]!.length;
+    items[index] = moved;
+  }
 }
 
 /** What a kept message costs in memory beyond its encoding, bytes: a view, its place in the queue, its buffer. */

@@ -5,9 +5,13 @@ import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Service } from "../service/service.ts";
 import type { CommitSource } from "../storage/committer.ts";
+import type { DataCache } from "../storage/data_cache.ts";
+import type { StoreLimits } from "../storage/session_store.ts";
 import type { Clock } from "../system/clock.ts";
+import type { Random } from "../system/random.ts";
 import type { PeerCounters } from "./delivery_state.ts";
 import type { Link } from "./link.ts";
+import type { OperationsRunner } from "./operations_runner.ts";
 import type { SessionRunner } from "./session_runner.ts";
 import type { TokenHash } from "./token_state.ts";
 
@@ -23,6 +27,11 @@ export interface RunnerHost {
   /** Milliseconds without a conduit after which a durable session leaves memory. */
   readonly parkAfter: number;
   readonly services: ReadonlyMap<string, Service>;
+  readonly random: Random;
+  readonly operations: OperationsRunner;
+  /** The data of services, as this node's transactions see it. */
+  readonly dataCache: DataCache;
+  readonly storeLimits: StoreLimits;
   /** Judges credentials that come over a live conduit. */
   readonly authenticator: Authenticator;
   readonly committer: { request(source: CommitSource): void };
@@ -32,6 +41,8 @@ export interface RunnerHost {
   stored(principal: string, bytes: number): void;
   /** Closes the conduit of a session that another node wrote; `offered` is the token its `established` carried. */
   letGo(link: Link, session: string, offered: TokenHash | null): void;
+  /** True if this is the session's runner in this node's memory. */
+  keeps(runner: SessionRunner): boolean;
   /** The session left this node's memory: parked, ended, or owned by another node. */
   forget(runner: SessionRunner, why: "parked" | "ended" | "moved"): void;
 }

@@ -6,6 +6,7 @@ import { closeCode, type Reason } from "../protocol/reasons.ts";
 import { type Violation, violation } from "../protocol/rules.ts";
 import { enqueue, retainedCost } from "./delivery_state.ts";
 import type { SessionEffect, SessionState } from "./session_model.ts";
+import { dropWorkOf } from "./work_state.ts";
 
 /**
  * Unacked control replies (accept, reject, end, response) may exceed `storedBytes` by this much.
@@ -59,7 +60,7 @@ export function endSession(
   state.ended = { reason, detail, at: now };
   state.changes++;
   for (const { id, service } of state.mux.connections.values()) {
-    effects.push({ kind: "connection_ended", connection: id, service });
+    effects.push({ kind: "connection_ended", connection: id, service, reason, detail });
   }
   if (reason !== "closed") tellEnd(state, effects);
   effects.push({ kind: "ended", reason, detail });
@@ -77,11 +78,13 @@ export function confirmEnd(state: SessionState, effects: SessionEffect[]): void 
 export function connectionGone(
   state: SessionState,
   connection: number,
-  service: string,
+  { service, reason, detail }: { readonly service: string; readonly reason: string; readonly detail: string },
   effects: SessionEffect[],
 ): void {
   state.changedConnections.add(connection);
-  effects.push({ kind: "connection_ended", connection, service });
+  state.bound.delete(connection);
+  dropWorkOf(state, connection);
+  effects.push({ kind: "connection_ended", connection, service, reason, detail });
 }
 
 function tellEnd(state: SessionState, effects: SessionEffect[]): void {

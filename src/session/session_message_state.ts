@@ -1,12 +1,14 @@
-/** The part of the session machine that messages and services drive: what each one means and what it produces. */
+/** The part of the session machine that messages drive: what each one means and what it produces. */
 
 import * as mux from "../connection/mux_state.ts";
-import { VOLATILE_PENDING } from "../protocol/limits.ts";
 import type { ConduitMessage, Message } from "../protocol/messages.ts";
 import * as delivery from "./delivery_state.ts";
 import { answered } from "./keepalive_state.ts";
+import { answerCall, failure } from "./session_call_state.ts";
 import { connectionGone, emit, endSession, violated } from "./session_ending_state.ts";
-import type { Attachment, ServiceAction, SessionEffect, SessionState } from "./session_model.ts";
+import type { Attachment, SessionEffect, SessionState } from "./session_model.ts";
+import { flushWaiting, serviceActed } from "./session_service_state.ts";
+import { addWork, dropCallsOf } from "./work_state.ts";
 
 /** One message of the attached conduit. */
 export function handle(
@@ -47,7 +49,7 @@ export function handle(
           effects,
         );
       }
-      effects.push({ kind: "deliver", connection: connection.id, body: message.body, volatile: true });
+      effects.push({ kind: "deliver", connection: connection.id, body: message.body, seq: null });
       return;
     }
     case "start":
@@ -84,33 +86,78 @@ function handleSessionMessage(
   if (verdict !== "taken") return violated(state, verdict, now, effects);
   state.changes++;
   state.movedAt = now;
-  const outcome = mux.receive(state.mux, message);
+  const outcome = mux.receive(state.mux, message, now);
+  if ("connection" in outcome && CHANGING.has(outcome.kind)) {
+    state.changedConnections.add(outcome.connection);
+  }
   switch (outcome.kind) {
-    case "message":
-      effects.push({ kind: "deliver", connection: outcome.connection, body: outcome.body, volatile: false });
+    case "message": {
+      const { connection, body } = outcome;
+      // Its credit is part of its record.
+      if (state.mux.connections.get(connection)!.receiving !== null) state.changedConnections.add(connection);
+      effects.push({ kind: "deliver", connection, body, seq: message.seq });
       return;
-    case "offered":
-      if (access.services !== null && !access.services.includes(outcome.service)) {
+    }
+    case "offered": {
+      const { connection, service, metadata } = outcome;
+      if (access.services !== null && !access.services.includes(service)) {
         const detail = "these credentials do not allow this service";
-        const { connection } = outcome;
         return serviceActed(state, { do: "reject", connection, reason: "forbidden", detail }, now, effects);
       }
-      effects.push({
-        kind: "offer",
-        connection: outcome.connection,
-        service: outcome.service,
-        metadata: outcome.metadata,
-      });
+      effects.push({ kind: "offer", connection, service, metadata });
       return;
+    }
     case "accepted":
-      state.changedConnections.add(outcome.connection);
+      effects.push({ kind: "accepted", connection: outcome.connection, metadata: outcome.metadata });
       return;
-    case "ended":
-      connectionGone(state, outcome.connection, outcome.service, effects);
+    case "ended": {
+      const { connection, service, reason = "", detail = "" } = outcome;
+      return connectionGone(state, connection, { service, reason, detail }, effects);
+    }
+    case "ending":
+      dropCallsOf(state, outcome.connection);
+      effects.push({ kind: "connection_ending", connection: outcome.connection });
       return;
-    case "answer":
-      if (outcome.ended !== null) connectionGone(state, outcome.ended, outcome.service, effects);
-      emit(state, outcome.payload, now, effects);
+    case "answer": {
+      const { payload, ended, service } = outcome;
+      if (ended !== null) {
+        const { reason = "", detail = "" } = "reason" in payload && "detail" in payload ? payload : {};
+        connectionGone(state, ended, { service, reason, detail }, effects);
+      }
+      return emit(state, payload, now, effects);
+    }
+    case "called":
+      return called(state, outcome, now, effects);
+    case "answered": {
+      const { connection, call: { request }, malformed } = outcome;
+      const ok = outcome.ok && malformed === undefined;
+      const body = malformed === undefined ? outcome.body : failure("internal", malformed);
+      effects.push({ kind: "answered", connection, request, ok, body });
+      return;
+    }
+    case "cancelled": {
+      const { connection, call: { request } } = outcome;
+      return overrule(state, connection, request, "cancelled", "the caller cancelled it", now, effects);
+    }
+    case "item": {
+      const { connection, call: { request }, body, malformed } = outcome;
+      if (malformed !== undefined) {
+        return overrule(state, connection, request, "invalid-argument", malformed, now, effects);
+      }
+      effects.push({ kind: "item", connection, request, body });
+      return;
+    }
+    case "channel_over": {
+      const { connection, call: { request }, reason } = outcome;
+      effects.push({ kind: "upload_over", connection, request, reason });
+      return;
+    }
+    case "credited":
+      effects.push({ kind: "credited", connection: outcome.connection });
+      return;
+    case "messages_credited":
+      flushWaiting(state, outcome.connection, now, effects);
+      effects.push({ kind: "credited", connection: outcome.connection });
       return;
     case "dropped":
       return;
@@ -121,55 +168,67 @@ function handleSessionMessage(
   }
 }
 
-/**
- * What a service does on one of the session's connections. On a connection that is gone it does nothing.
- *
- * @param storedBytes What the session may retain just now; its own limit holds as well.
- */
-export function serviceActed(
+/** Outcomes after which the connection's record is another one, whatever else happens. */
+const CHANGING: ReadonlySet<mux.MuxOutcome["kind"]> = new Set<mux.MuxOutcome["kind"]>([
+  ...["offered", "accepted", "called", "answered", "item"] as const,
+  ...["ending", "channel_over", "credited", "messages_credited"] as const,
+]);
+
+function called(
   state: SessionState,
-  action: ServiceAction,
+  { connection, call, body, malformed }: Extract<mux.MuxOutcome, { readonly kind: "called" }>,
   now: number,
   effects: SessionEffect[],
-  storedBytes = Infinity,
 ): void {
-  const { connection } = action;
-  switch (action.do) {
-    case "send": {
-      if (!mux.maySend(state.mux, connection)) return;
-      const most = Math.min(state.settings.limits.storedBytes, storedBytes);
-      if (delivery.retainedCost(state.delivery) + action.body.length > most) {
-        const detail = `more than ${most} bytes wait for the client (delivery.bounded)`;
-        return serviceActed(state, { do: "end", connection, reason: "overloaded", detail }, now, effects);
-      }
-      return emit(state, { kind: "message", connection, body: action.body }, now, effects);
-    }
-    case "send_volatile": {
-      if (state.attached === null || state.mux.connections.get(connection)?.phase !== "open") return;
-      if (state.volatile.filter((pending) => pending.connection === connection).length >= VOLATILE_PENDING) {
-        return;
-      }
-      state.volatile.push({ connection, message: { kind: "volatile", connection, body: action.body } });
-      return;
-    }
-    case "accept": {
-      const payload = mux.accept(state.mux, connection);
-      if (payload === null) return;
-      state.changedConnections.add(connection);
-      return emit(state, payload, now, effects);
-    }
-    case "reject": {
-      const payload = mux.reject(state.mux, connection, action.reason, action.detail);
-      return payload === null ? undefined : emit(state, payload, now, effects);
-    }
-    case "end": {
-      const service = state.mux.connections.get(connection)?.service ?? "";
-      const payload = mux.end(state.mux, connection, action.reason, action.detail);
-      if (payload === null) return;
-      connectionGone(state, connection, service, effects);
-      return emit(state, payload, now, effects);
-    }
-    default:
-      return action satisfies never;
+  const { request, seq } = call;
+  const answer = (code: "invalid-argument" | "resource-exhausted", text: string) =>
+    answerCall(
+      state,
+      connection,
+      request,
+      { ok: false, body: failure(code, text), reason: code },
+      now,
+      effects,
+    );
+  if (malformed !== undefined) return answer("invalid-argument", malformed);
+  if (!addWork(state, seq, connection, body, call)) {
+    return answer("resource-exhausted", "the session holds as much as it may (delivery.bounded)");
   }
+  if (call.deadline !== null) state.callDeadline = Math.min(state.callDeadline, call.deadline);
+  effects.push({ kind: "call", connection, call, body });
+}
+
+/** Answers a call in place of its handler, which hears that nobody wants its answer any more. */
+export function overrule(
+  state: SessionState,
+  connection: number,
+  request: number,
+  code: "cancelled" | "deadline-exceeded" | "invalid-argument",
+  text: string,
+  now: number,
+  effects: SessionEffect[],
+): void {
+  answerCall(
+    state,
+    connection,
+    request,
+    { ok: false, body: failure(code, text), reason: code },
+    now,
+    effects,
+  );
+  effects.push({ kind: "call_over", connection, request, reason: code });
+}
+
+/** Answers the calls whose time is over (`call.timeout`), and finds out when to look again. */
+export function expireCalls(state: SessionState, now: number, effects: SessionEffect[]): void {
+  if (now < state.callDeadline) return;
+  let next = Infinity;
+  for (const { id, calls } of state.mux.connections.values()) {
+    for (const { request, deadline, early } of [...calls?.incoming.values() ?? []]) {
+      if (deadline === null || early !== null) continue;
+      if (deadline > now) next = Math.min(next, deadline);
+      else overrule(state, id, request, "deadline-exceeded", "its time is over", now, effects);
+    }
+  }
+  state.callDeadline = next;
 }

@@ -1,7 +1,9 @@
 /** What a session is, what can happen to it and what it can ask for: the types of the server's session machine. */
 
 import type { Authentication } from "../access/authenticator.ts";
-import { type MuxState, newMux } from "../connection/mux_state.ts";
+import type { IncomingCall } from "../connection/call_state.ts";
+import type { CallWords } from "../connection/connection_record.ts";
+import { type MuxState, newMux, type Opening } from "../connection/mux_state.ts";
 import type { Limits } from "../protocol/limits.ts";
 import type {
   Ack,
@@ -59,6 +61,19 @@ export interface Attaching {
   lost: boolean;
 }
 
+/** A message or a call that was taken and whose handling is not over. It is stored apart, since it can be large. */
+export interface Work {
+  /** The number of its message. */
+  readonly seq: number;
+  readonly connection: number;
+  /** Empty once it is stored: whoever handles it has it. */
+  body: EncodedBody;
+  stored: boolean;
+  readonly bytes: number;
+  /** Null: a plain message. */
+  readonly call: CallWords | null;
+}
+
 /** How a session ended. */
 export interface Ending {
   readonly reason: Reason;
@@ -89,6 +104,16 @@ export interface SessionState {
   history: History;
   /** Connections whose record must be written or removed with the next commit. */
   readonly changedConnections: Set<number>;
+  /** What was accepted and is not done, by the number of its message; the oldest first. */
+  readonly work: Map<number, Work>;
+  /** What {@link work}, and what connections keep and have waiting, cost (`delivery.bounded`). */
+  heldBytes: number;
+  /** The part of it that connections keep and have waiting, for those that do. */
+  readonly heldOf: Map<number, number>;
+  /** Connections that end when this process loses the session (`bind`). */
+  readonly bound: Set<number>;
+  /** No call's deadline is before; Infinity: none has one. */
+  callDeadline: number;
   /** Counts what a commit must hold; `committedChanges` lags behind it. */
   changes: number;
   committedChanges: number;
@@ -96,13 +121,43 @@ export interface SessionState {
   volatile: { readonly connection: number; readonly message: ConduitMessage }[];
 }
 
-/** What a service, or whoever acts for one, does on a connection. */
+/** What a service, or whoever acts for one, does on a connection. On one that is gone it does nothing. */
 export type ServiceAction =
-  | { readonly do: "accept"; readonly connection: number }
+  | ({ readonly do: "accept"; readonly connection: number } & Opening)
   | { readonly do: "reject"; readonly connection: number; readonly reason: string; readonly detail: string }
   | { readonly do: "send"; readonly connection: number; readonly body: EncodedBody }
   | { readonly do: "send_volatile"; readonly connection: number; readonly body: EncodedBody }
-  | { readonly do: "end"; readonly connection: number; readonly reason?: string; readonly detail?: string };
+  | { readonly do: "end"; readonly connection: number; readonly reason?: string; readonly detail?: string }
+  /** A message is not handled in the turn that brought it: it becomes work. */
+  | { readonly do: "hold"; readonly connection: number; readonly seq: number; readonly body: EncodedBody }
+  /** A message was handled: at once (`seq` null), or after it was held. */
+  | { readonly do: "handled"; readonly connection: number; readonly seq: number | null }
+  | {
+    readonly do: "respond";
+    readonly connection: number;
+    readonly request: number;
+    readonly ok: boolean;
+    readonly body: EncodedBody;
+    /** The word for the reset of its download. */
+    readonly reason: string;
+  }
+  /** Does nothing without credit or room: ask `maySendItem` before. */
+  | { readonly do: "item"; readonly connection: number; readonly channel: number; readonly body: EncodedBody }
+  /** An item of an upload was taken. */
+  | { readonly do: "consume"; readonly connection: number; readonly channel: number }
+  | { readonly do: "keep"; readonly connection: number; readonly value: EncodedBody }
+  | { readonly do: "bind"; readonly connection: number; readonly reason: string }
+  /** Opens a connection to the client; its id is `mux.highestOwn` then. */
+  | { readonly do: "open"; readonly connection: 0; readonly service: string; readonly opening: Opening }
+  /** Calls the client, if `mayCall`; the request is the connection's `highestOutgoing` then. */
+  | {
+    readonly do: "call";
+    readonly connection: number;
+    readonly method: string;
+    readonly body: EncodedBody;
+    readonly timeout: number | undefined;
+  }
+  | { readonly do: "cancel"; readonly connection: number; readonly request: number };
 
 export type SessionEvent =
   /** An admitted handshake. The runner has judged it (`session_admission.ts`). */
@@ -191,13 +246,61 @@ export type SessionEffect =
     readonly service: string;
     readonly metadata: Metadata;
   }
+  /** `seq` is null for a volatile message. */
   | {
     readonly kind: "deliver";
     readonly connection: number;
     readonly body: EncodedBody;
-    readonly volatile: boolean;
+    readonly seq: number | null;
   }
-  | { readonly kind: "connection_ended"; readonly connection: number; readonly service: string }
+  /** The client accepted a connection that this side opened. */
+  | { readonly kind: "accepted"; readonly connection: number; readonly metadata: Metadata }
+  | {
+    readonly kind: "connection_ended";
+    readonly connection: number;
+    readonly service: string;
+    readonly reason: string;
+    readonly detail: string;
+  }
+  /** The client ended a connection; what it sent before is still to be handled. */
+  | { readonly kind: "connection_ending"; readonly connection: number }
+  /** Have a call handled; it is work. */
+  | {
+    readonly kind: "call";
+    readonly connection: number;
+    readonly call: IncomingCall;
+    readonly body: EncodedBody;
+  }
+  /** A call is over without an answer of its handler. */
+  | {
+    readonly kind: "call_over";
+    readonly connection: number;
+    readonly request: number;
+    readonly reason: "cancelled" | "deadline-exceeded" | "invalid-argument";
+  }
+  /** The client answered a call of this side. */
+  | {
+    readonly kind: "answered";
+    readonly connection: number;
+    readonly request: number;
+    readonly ok: boolean;
+    readonly body: EncodedBody;
+  }
+  | {
+    readonly kind: "item";
+    readonly connection: number;
+    readonly request: number;
+    readonly body: EncodedBody;
+  }
+  /** An upload is over; `reason`: the client broke it off. */
+  | {
+    readonly kind: "upload_over";
+    readonly connection: number;
+    readonly request: number;
+    readonly reason: string | null;
+  }
+  /** Somebody may have waited for this credit. */
+  | { readonly kind: "credited"; readonly connection: number }
   /** Have credentials judged that came over a live conduit. */
   | { readonly kind: "authorise"; readonly conduit: number; readonly auth: string }
   /** There is something to commit. */
@@ -231,7 +334,11 @@ export function newSession(
     ...identity,
     tokens: newTokens(),
     delivery: newDelivery(windowsOf(identity.settings)),
-    mux: newMux("server", identity.settings.limits.connections),
+    mux: newMux(
+      "server",
+      identity.settings.limits.connections,
+      identity.settings.limits.concurrentCalls,
+    ),
     attached: null,
     attaching: null,
     detachedAt: identity.createdAt,
@@ -239,6 +346,11 @@ export function newSession(
     ended: null,
     history: NO_HISTORY,
     changedConnections: new Set(),
+    work: new Map(),
+    heldBytes: 0,
+    heldOf: new Map(),
+    bound: new Set(),
+    callDeadline: Infinity,
     changes: 0,
     committedChanges: 0,
     volatile: [],

@@ -20,7 +20,8 @@ import type { Start } from "../protocol/messages.ts";
 import type { Reason } from "../protocol/reasons.ts";
 import type { Service } from "../service/service.ts";
 import { Committer } from "../storage/committer.ts";
-import type { SessionStore } from "../storage/session_store.ts";
+import { DataCache } from "../storage/data_cache.ts";
+import type { SessionStore, StoreLimits } from "../storage/session_store.ts";
 import type { StoredSession } from "../storage/session_write.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Random } from "../system/random.ts";
@@ -30,6 +31,7 @@ import { Drain } from "./drain_runner.ts";
 import { EndedMemory } from "./ended_memory.ts";
 import { Link, type LinkHost } from "./link.ts";
 import { reasonOfLoss } from "./lost_conduit.ts";
+import { OperationsRunner } from "./operations_runner.ts";
 import type { SessionState } from "./session_model.ts";
 import type { RunnerHost } from "./runner_host.ts";
 import { SessionRunner } from "./session_runner.ts";
@@ -93,6 +95,8 @@ export class SessionRegistry implements LinkHost, RunnerHost {
   readonly options: RegistryOptions;
   readonly services: ReadonlyMap<string, Service>;
   readonly committer: Committer;
+  readonly operations: OperationsRunner;
+  readonly dataCache: DataCache;
   /** How ephemeral sessions ended; durable ones have their tombstones in the store. */
   readonly ended: EndedMemory;
   readonly metrics: Metrics;
@@ -121,6 +125,9 @@ export class SessionRegistry implements LinkHost, RunnerHost {
     this.metrics = options.metrics ?? NO_METRICS;
     this.tracing = options.tracing ?? NO_TRACING;
     this.committer = new Committer(store, { clock, log, random, metrics: this.metrics });
+    this.dataCache = new DataCache(store);
+    const { committer } = this;
+    this.operations = new OperationsRunner({ store, committer, clock, log, boot: options.boot });
     this.ended = new EndedMemory(clock);
     this.authenticator = options.authenticator ?? nobodyIsAuthenticated;
     this.slots = new Slots(this, options.slots ?? DEFAULT_SLOTS);
@@ -140,6 +147,14 @@ export class SessionRegistry implements LinkHost, RunnerHost {
 
   get log(): Log {
     return this.options.log;
+  }
+
+  get random(): Random {
+    return this.options.random;
+  }
+
+  get storeLimits(): StoreLimits {
+    return this.options.store.limits;
   }
 
   get boot(): string {
@@ -187,6 +202,10 @@ export class SessionRegistry implements LinkHost, RunnerHost {
     return this.#sessions.get(session);
   }
 
+  keeps(runner: SessionRunner): boolean {
+    return this.#sessions.get(runner.state.id) === runner;
+  }
+
   /** The sessions in this node's memory. */
   sessions(): Iterable<SessionRunner> {
     return this.#sessions.values();
@@ -206,7 +225,7 @@ export class SessionRegistry implements LinkHost, RunnerHost {
 
   /** A session as it was read from the store. It is not kept, and claimed only by its first commit. */
   restore(state: SessionState, stored: StoredSession): SessionRunner {
-    return new SessionRunner(this, state, { ...stored, epoch: stored.epoch + 1 });
+    return new SessionRunner(this, state, { ...stored, epoch: stored.epoch + 1 }, true);
   }
 
   /** Keeps a restored session in memory from now on. */

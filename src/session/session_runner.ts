@@ -6,47 +6,62 @@
 import type { Frame } from "../protocol/codec.ts";
 import type { EncodedBody } from "../protocol/messages.ts";
 import { closeCode, type Reason } from "../protocol/reasons.ts";
-import type { CommitOutcome, CommitSource, SessionWrite } from "../storage/committer.ts";
 import type { Put } from "../storage/session_store.ts";
-import { heldBytes, type PlannedWrite, planWrite, type StoredSession } from "../storage/session_write.ts";
-import { CommitWaiters } from "./commit_waiters.ts";
+import type { StoredSession } from "../storage/session_write.ts";
+import { Turn } from "../system/turn.ts";
+import { EphemeralCommits } from "./ephemeral_commits.ts";
 import type { Link } from "./link.ts";
 import { LiveCredentials } from "./live_credentials.ts";
 import type { AttachRequest, RunnerHost } from "./runner_host.ts";
 import { judgePush, type PushVerdict } from "./push_state.ts";
+import type { ServedSession } from "./served_session.ts";
+import { type CommittedSession, SessionCommits } from "./session_commits.ts";
 import { type AttachOutcome, SessionConduits } from "./session_conduits.ts";
 import { SessionMeter } from "./session_meter.ts";
 import { SessionServices } from "./session_services.ts";
-import type { ServiceAction, SessionEffect, SessionEvent, SessionState } from "./session_model.ts";
-import { commitPoint, partsOf, step, wakeAt } from "./session_state.ts";
+import type {
+  CommitPoint,
+  ServiceAction,
+  SessionEffect,
+  SessionEvent,
+  SessionState,
+} from "./session_model.ts";
+import { partsOf, step, wakeAt } from "./session_state.ts";
+import { TransactionQueue } from "./transaction_queue.ts";
 
-export class SessionRunner implements CommitSource {
+/** Microtasks that what just began has to be done within the commit of what it handles. */
+const FRESH_MICROTASKS = 64;
+
+export class SessionRunner implements ServedSession, CommittedSession {
   readonly state: SessionState;
   readonly #host: RunnerHost;
   readonly #services: SessionServices;
   readonly #conduits: SessionConduits;
+  readonly #commits: SessionCommits;
   readonly #meter: SessionMeter;
-  /** Made when it is first needed: most sessions never do. */
+  /** What services do outside of a turn is a turn of its own, however many steps it takes. */
+  readonly #late: Turn;
+  /** Made when they are first needed: most sessions never do. */
   #credentials: LiveCredentials | null = null;
-  /** Null for an ephemeral session: it is nowhere but here. */
-  #stored: StoredSession | null;
-  #planned: PlannedWrite | null = null;
-  #requested = false;
+  #transactions: TransactionQueue | null = null;
   #inTurn = false;
+  #waitsForFresh = false;
   #cancelTimer: (() => void) | null = null;
   #timerAt = Infinity;
   #gone = false;
-  /** What the next commit must also hold: what was pushed by whom. */
-  #receipts: Put[] = [];
-  readonly #waiters = new CommitWaiters();
+  /** It was read from the store, and what it left undone has not been taken up. */
+  #unresumed: boolean;
 
-  constructor(host: RunnerHost, state: SessionState, stored: StoredSession | null) {
+  /** @param restored It was read from the store; what it left undone is taken up once this node owns it. */
+  constructor(host: RunnerHost, state: SessionState, stored: StoredSession | null, restored = false) {
     this.#host = host;
+    this.state = state;
     this.#services = new SessionServices(this, host);
     this.#conduits = new SessionConduits(this, host);
+    this.#commits = new SessionCommits(this, host, stored);
     this.#meter = new SessionMeter(host.metrics, state.delivery);
-    this.state = state;
-    this.#stored = stored;
+    this.#late = new Turn(() => this.#lateTurnEnded());
+    this.#unresumed = restored;
   }
 
   /** False once the session is not this node's to serve any more. */
@@ -60,7 +75,7 @@ export class SessionRunner implements CommitSource {
 
   /** The version of the core that this memory builds on; null for an ephemeral session. */
   get version(): string | null {
-    return this.#stored?.version ?? null;
+    return this.#commits.version;
   }
 
   /** Attaches an admitted conduit. Settles when that is committed, or known to have failed because another node wrote. */
@@ -109,15 +124,18 @@ export class SessionRunner implements CommitSource {
   /**
    * Sends a message of an operator's on a connection.
    *
-   * @param receiptFor Gives, for the number the message got, what the commit that holds it must also hold.
+   * @param receiptFor Gives, for the number the message has, what the commit that holds it must also hold. Called at once, and
+   * again when that commit is made.
    */
   push(connection: number, body: EncodedBody, receiptFor: (sequence: number) => Put): PushVerdict {
     const verdict = judgePush(this.state, connection, body);
     if (verdict !== "taken") return verdict;
     // Both before the next commit is assembled, which takes all that is there by then.
     this.act({ do: "send", connection, body });
-    const receipt = receiptFor(this.state.delivery.sent);
-    if (this.#stored !== null) this.#receipts.push(receipt);
+    const { sent } = this.state.delivery;
+    receiptFor(sent);
+    this.#commits.withReceipt(sent, receiptFor);
+    this.#lateTurnEnded();
     return verdict;
   }
 
@@ -130,9 +148,7 @@ export class SessionRunner implements CommitSource {
 
   /** Resolves when all that has happened to this session so far is committed, or the session has left this node. */
   whenCommitted(): Promise<void> {
-    const { changes, committedChanges } = this.state;
-    if (this.#gone || this.#stored === null || changes <= committedChanges) return Promise.resolve();
-    return this.#waiters.wait(changes);
+    return this.#commits.whenCommitted();
   }
 
   /** Leaves this node's memory. All of a durable session is in the store once it is committed. */
@@ -145,93 +161,66 @@ export class SessionRunner implements CommitSource {
    * commit fails its check and this runner is not `live` any more.
    */
   async confirmOwnership(): Promise<void> {
-    if (this.#gone || this.#stored === null) return;
+    if (this.#gone || !this.#commits.durable) return;
     this.state.changes++;
-    this.#request();
+    this.#commits.request();
     await this.whenCommitted();
   }
 
   /** Another node owns the session: everything in memory is void (`resume.anywhere`). */
   lost(): void {
     if (this.#gone) return;
-    for (const { id, service } of this.state.mux.connections.values()) this.#services.ended(id, service);
     const link = this.#conduits.attached;
     this.#leave("moved");
     if (link !== null) this.#host.letGo(link, this.state.id, this.state.attached?.offered ?? null);
   }
 
-  // CommitSource
+  // ServedSession
 
-  prepare(): SessionWrite | null {
-    this.#requested = false;
-    const { state } = this;
-    const stored = this.#stored;
-    if (stored === null || this.#gone || state.changes === state.committedChanges && !this.#canRelease) {
-      this.#arm();
-      return null;
-    }
-    this.#planned = planWrite(state, stored, commitPoint(state), this.#host.boot, this.#host.clock.now());
-    state.changedConnections.clear();
-    const { write } = this.#planned;
-    if (this.#receipts.length === 0) return write;
-    const receipts = this.#receipts;
-    this.#receipts = [];
-    return { ...write, puts: [...write.puts, ...receipts] };
-  }
-
-  settle(outcome: CommitOutcome): void {
-    const planned = this.#planned;
-    this.#planned = null;
-    // Also without a plan: one that could not be made, or whose success could not be taken in.
-    if (outcome.kind === "conflict") return this.lost();
-    if (planned === null) return;
-    this.#tellStored(planned.next);
-    this.#stored = { ...planned.next, version: outcome.version };
-    this.#turn({ kind: "committed", point: planned.point, now: this.#host.clock.now() });
-    if (planned.point.ended !== null) this.#leave("ended");
-    this.#waiters.wake(this.#gone ? Infinity : this.state.committedChanges);
-  }
-
-  // What services do
-
-  /** Carries out what a service does, in the turn under way or in one of its own. */
   act(action: ServiceAction): void {
     if (this.#gone) return;
-    const storedBytes = this.#host.storedBytesFor(this.state.principal);
-    const event: SessionEvent = { kind: "service", action, storedBytes, now: this.#host.clock.now() };
-    if (this.#inTurn) this.#perform(step(this.state, event));
-    else this.#turn(event);
+    const { clock } = this.#host;
+    const event: SessionEvent = action.do === "send" || action.do === "keep"
+      ? {
+        ...{ kind: "service", action, now: clock.now() },
+        storedBytes: this.#host.storedBytesFor(this.state.principal),
+      }
+      : { kind: "service", action, now: clock.now() };
+    this.perform(step(this.state, event));
+    if (!this.#inTurn) this.#late.touch();
   }
 
-  #turn(event: SessionEvent): void {
-    if (this.#gone) return;
-    this.#inTurn = true;
-    try {
-      for (const part of partsOf(event)) this.#perform(step(this.state, part));
-      this.#perform(step(this.state, { kind: "turn_ended", now: event.now }));
-      this.#meter.turned(this.state.delivery, this.attached, event.now);
-    } finally {
-      this.#inTurn = false;
+  get transactions(): TransactionQueue {
+    if (this.#transactions !== null) return this.#transactions;
+    const { dataCache: cache, clock, random, committer, boot } = this.#host;
+    const ports = { cache, clock, random };
+    if (this.#commits.durable) {
+      return this.#transactions = new TransactionQueue({ ...ports, ripe: () => this.#commitSoon() });
     }
-    // The attach is done though nobody is told: its conduit broke, or the session ended.
-    if (this.#conduits.attaching && this.state.attaching === null) this.#conduits.settle("attached");
-    if (this.#canRelease) this.#request();
-    // An ephemeral session is in no store: it has ended when it says so.
-    if (this.#stored === null && this.state.ended !== null) this.#leave("ended");
-    this.#arm();
+    const commits = new EphemeralCommits({ committer, boot, random, limits: this.#host.storeLimits }, {
+      decided: (decisions) => this.#decided(decisions),
+      get queue() {
+        return queue;
+      },
+    });
+    const queue = new TransactionQueue({ ...ports, ripe: () => commits.request() });
+    return this.#transactions = queue;
   }
 
-  #perform(effects: readonly SessionEffect[]): void {
+  // CommittedSession
+
+  get startedTransactions(): TransactionQueue | null {
+    return this.#transactions;
+  }
+
+  perform(effects: readonly SessionEffect[]): void {
     for (const effect of effects) {
       switch (effect.kind) {
-        case "deliver":
-          this.#services.deliver(effect.connection, effect.body, effect.volatile);
-          break;
         case "transmit":
           this.#conduits.transmit(effect);
           break;
         case "commit":
-          this.#request();
+          this.#commitSoon();
           break;
         case "established":
           this.#conduits.establish(this.state, effect, this.#meter);
@@ -248,12 +237,6 @@ export class SessionRunner implements CommitSource {
         case "authorise":
           this.#authorise(effect.conduit, effect.auth);
           break;
-        case "offer":
-          this.#services.offer(effect.connection, effect.service, effect.metadata);
-          break;
-        case "connection_ended":
-          this.#services.ended(effect.connection, effect.service);
-          break;
         case "violated":
           this.#host.metrics.protocolError(effect.violation.rule);
           this.#host.log.info("protocol-error", { session: this.state.id, ...effect.violation });
@@ -262,15 +245,79 @@ export class SessionRunner implements CommitSource {
           this.#host.log.debug("session-ended", { session: this.state.id, reason: effect.reason });
           break;
         default:
-          effect satisfies never;
+          this.#services.perform(effect);
       }
     }
   }
 
-  #tellStored(next: StoredSession): void {
-    const before = this.#stored;
-    if (before === null || before.segments === next.segments) return;
-    this.#host.stored(this.state.principal, heldBytes(next.segments) - heldBytes(before.segments));
+  reached(point: CommitPoint): void {
+    const now = this.#host.clock.now();
+    this.#turn({ kind: "committed", point, now });
+    if (point.ended !== null) return this.#leave("ended");
+    if (!this.#unresumed || !this.#host.keeps(this)) return;
+    this.#unresumed = false;
+    this.#services.resume();
+  }
+
+  arm(): void {
+    this.#arm();
+  }
+
+  /** What the transactions of an ephemeral session decided is committed. */
+  #decided(actions: readonly ServiceAction[]): void {
+    for (const action of actions) this.act(action);
+  }
+
+  #turn(event: SessionEvent): void {
+    if (this.#gone) return;
+    this.#inTurn = true;
+    try {
+      for (const part of partsOf(event)) this.perform(step(this.state, part));
+      this.#endTurn(event.now);
+    } finally {
+      this.#inTurn = false;
+    }
+    this.#afterTurn();
+  }
+
+  #lateTurnEnded(): void {
+    if (this.#gone) return;
+    this.#endTurn(this.#host.clock.now());
+    this.#afterTurn();
+  }
+
+  #endTurn(now: number): void {
+    this.perform(step(this.state, { kind: "turn_ended", now }));
+    this.#meter.turned(this.state.delivery, this.attached, now);
+  }
+
+  #afterTurn(): void {
+    // The attach is done though nobody is told: its conduit broke, or the session ended.
+    if (this.#conduits.attaching && this.state.attaching === null) this.#conduits.settle("attached");
+    if (this.#commits.canRelease) this.#commits.request();
+    // An ephemeral session is in no store: it has ended when it says so.
+    if (!this.#commits.durable && this.state.ended !== null) return this.#leave("ended");
+    this.#services.serveWaiters();
+    this.#arm();
+  }
+
+  /** Handlers that just began may be done in a moment: then all of it is one commit. */
+  #commitSoon(): void {
+    if (!this.#unsettled) return this.#commits.request();
+    if (this.#waitsForFresh) return;
+    this.#waitsForFresh = true;
+    let left = FRESH_MICROTASKS;
+    const look = () => {
+      if (this.#unsettled && --left > 0) return queueMicrotask(look);
+      this.#waitsForFresh = false;
+      this.#services.settleForIt();
+      this.#commits.request();
+    };
+    queueMicrotask(look);
+  }
+
+  get #unsettled(): boolean {
+    return this.#services.fresh || this.#transactions?.busy === true;
   }
 
   #authorise(conduit: number, auth: string): void {
@@ -280,31 +327,19 @@ export class SessionRunner implements CommitSource {
     this.#credentials.judge(conduit, auth);
   }
 
-  get #pending(): boolean {
-    return this.#planned !== null || this.#requested;
-  }
-
-  /** True if acks made whole segments of the stored outbox superfluous: worth a commit even when nothing else changed. */
-  get #canRelease(): boolean {
-    const first = this.#stored?.segments[0];
-    return first !== undefined && first.last <= this.state.delivery.acked;
-  }
-
-  #request(): void {
-    if (this.#requested || this.#gone || this.#stored === null) return;
-    this.#requested = true;
-    this.#host.committer.request(this);
-  }
-
   #leave(why: "parked" | "ended" | "moved"): void {
     if (this.#gone) return;
     this.#gone = true;
     this.#cancelTimer?.();
     this.#cancelTimer = null;
+    this.#transactions?.close();
+    // Of a session that ended, services have heard; one that is parked goes on.
+    if (why === "moved") this.#services.moved();
     this.#conduits.release();
     this.#host.forget(this, why);
     this.#conduits.settle("conflict");
-    this.#waiters.wake(Infinity);
+    this.#commits.release();
+    this.#services.serveWaiters();
   }
 
   /** One timer, set to the earliest deadline; a deadline that moved later is found out when it fires. */
@@ -326,14 +361,13 @@ export class SessionRunner implements CommitSource {
     else this.#arm();
   }
 
-  /** A durable session that nobody attends is all in the store; it may leave when its last commit is done. */
+  /** A durable session that nobody attends is all in the store; it may leave when its last commit and its work are done. */
   #parkAt(): number {
     const { detachedAt, attaching, ended } = this.state;
-    if (
-      this.#stored === null || detachedAt === null || attaching !== null || ended !== null || this.#pending
-    ) {
+    if (!this.#commits.durable || detachedAt === null || attaching !== null || ended !== null) {
       return Infinity;
     }
+    if (this.#commits.pending || this.#unresumed || this.#services.working) return Infinity;
     return detachedAt + this.#host.parkAfter;
   }
 }

@@ -1,133 +1,357 @@
 /** Calls the services of one session's connections, and turns what they do into actions of that session. */
 
+import type { IncomingCall } from "../connection/call_state.ts";
+import type { Opening } from "../connection/mux_state.ts";
 import { describeError } from "../observe/json_log.ts";
-import type { Log } from "../observe/log.ts";
-import type { Rejection, Service, ServiceConnection } from "../service/service.ts";
-import type { ServiceAction, SessionState } from "./session_model.ts";
+import type { EncodedBody, Metadata } from "../protocol/messages.ts";
+import type { Acceptance, Rejection, Service } from "../service/service.ts";
+import { ConnectionLife, type LifeHost } from "./connection_life.ts";
+import { RunnerConnection } from "./runner_connection.ts";
+import type { ServedSession, ServingNode } from "./served_session.ts";
+import type { SessionEffect } from "./session_model.ts";
+import { workStored } from "./work_state.ts";
 
-/** The session, as its services' side needs it. */
-export interface ServedSession {
-  readonly state: SessionState;
-  act(action: ServiceAction): void;
-}
+type Of<K extends SessionEffect["kind"]> = Extract<SessionEffect, { readonly kind: K }>;
 
-/** A service that throws is logged and ends its connection; it never ends the session. */
-export class SessionServices {
-  readonly #session: ServedSession;
-  readonly #host: { readonly services: ReadonlyMap<string, Service>; readonly log: Log };
+/** What happens on a session's connections, of which services must hear. */
+export type ServiceEffect = Of<
+  | "offer"
+  | "deliver"
+  | "accepted"
+  | "connection_ended"
+  | "connection_ending"
+  | "call"
+  | "call_over"
+  | "answered"
+  | "item"
+  | "upload_over"
+  | "credited"
+>;
 
-  constructor(
-    session: ServedSession,
-    host: { readonly services: ReadonlyMap<string, Service>; readonly log: Log },
-  ) {
-    this.#session = session;
-    this.#host = host;
+/** A service that throws is logged and ends its connection, or fails its call; it never ends the session. */
+export class SessionServices implements LifeHost {
+  readonly session: ServedSession;
+  readonly node: ServingNode;
+  readonly #lives = new Map<number, ConnectionLife>();
+  #waiters: (() => boolean)[] = [];
+  /** Handlers that run. */
+  #running = 0;
+  /** Of these, the ones that began in the turn under way. */
+  #begun = 0;
+
+  constructor(session: ServedSession, node: ServingNode) {
+    this.session = session;
+    this.node = node;
   }
 
-  /** The client opens a connection: a service takes it or rejects it. */
-  offer(id: number, name: string, metadata: { readonly [key: string]: string }): void {
-    const service = this.#host.services.get(name);
-    if (service === undefined) {
-      const detail = `no service ${JSON.stringify(name)} here`;
-      return this.#session.act({ do: "reject", connection: id, reason: "unknown-service", detail });
-    }
-    // What the service does before it has accepted follows the accept.
-    const early: ServiceAction[] = [];
-    let opening = true;
-    const connection = new RunnerConnection({
-      state: this.#session.state,
-      act: (action) => opening ? void early.push(action) : this.#session.act(action),
-    }, id);
-    let rejection: Rejection | void = undefined;
-    try {
-      rejection = service.onOpen?.(connection, metadata);
-    } catch (error) {
-      rejection = { reason: "service-failed", detail: "the service failed" };
-      this.#threw(name, error);
-    }
-    opening = false;
-    if (rejection !== undefined) {
-      return this.#session.act({ do: "reject", connection: id, ...rejection });
-    }
-    this.#session.act({ do: "accept", connection: id });
-    for (const action of early) this.#session.act(action);
+  /** True while handlers began in this turn that may be done within a few microtasks. */
+  get fresh(): boolean {
+    return this.#begun > 0 && this.#running > 0;
   }
 
-  /** Hands one message to the service of its connection. */
-  deliver(id: number, body: Uint8Array, volatile: boolean): void {
-    // A message before it in the same frame may have ended the connection.
-    const name = this.#session.state.mux.connections.get(id)?.service;
-    if (name === undefined) return;
-    const service = this.#host.services.get(name);
-    if (service === undefined) {
-      const detail = `this node does not serve ${JSON.stringify(name)} any more`;
-      return this.#session.act({ do: "end", connection: id, reason: "unknown-service", detail });
+  /** True while something runs that would be lost with this process. */
+  get working(): boolean {
+    return this.#running > 0 || this.session.state.bound.size > 0;
+  }
+
+  /** Waits no longer for what began in this turn. */
+  settleForIt(): void {
+    this.#begun = 0;
+  }
+
+  /** Carries out what the session machine decided about a connection. */
+  perform(effect: ServiceEffect): void {
+    switch (effect.kind) {
+      case "offer":
+        return this.#offer(effect.connection, effect.service, effect.metadata);
+      case "deliver":
+        return this.#deliver(effect.connection, effect.body, effect.seq);
+      case "call":
+        return this.#call(effect.connection, effect.call, effect.body);
+      case "accepted":
+        return this.#opened(effect.connection, effect.metadata);
+      case "connection_ended":
+        return this.#ended(effect.connection, effect.service, effect, "connection-ended");
+      case "connection_ending":
+        return this.#lives.get(effect.connection)?.endCalls("connection-ended");
+      case "call_over":
+        return this.#lives.get(effect.connection)?.overrule(effect.request, effect.reason);
+      case "answered":
+        return this.#lives.get(effect.connection)?.answered(effect.request, effect.ok, effect.body);
+      case "item":
+        return this.#lives.get(effect.connection)?.uploaded(effect.request, effect.body);
+      case "upload_over":
+        return this.#lives.get(effect.connection)?.uploadOver(effect.request, effect.reason);
+      case "credited":
+        return this.serveWaiters();
+      default:
+        effect satisfies never;
     }
-    const connection = new RunnerConnection(this.#session, id);
-    try {
-      if (volatile) service.onVolatile?.(connection, body);
-      else service.onMessage(connection, body);
-    } catch (error) {
-      this.#threw(name, error);
-      this.#session.act({
-        do: "end",
-        connection: id,
-        reason: "service-failed",
-        detail: "the service failed",
+  }
+
+  /** Tells whoever waits for room that there may be some. */
+  serveWaiters(): void {
+    if (this.#waiters.length === 0) return;
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) if (!waiter()) this.#waiters.push(waiter);
+  }
+
+  /**
+   * Takes up what the store held: this node has the session now, and none of what ran elsewhere (`call.restart`).
+   */
+  resume(): void {
+    const { state } = this.session;
+    for (const connection of [...state.mux.connections.values()]) {
+      const { id, service, lostWith, phase, offer, held, calls } = connection;
+      if (lostWith !== null) {
+        const detail = "it depended on a process that is gone";
+        this.session.act({ do: "end", connection: id, reason: lostWith, detail });
+        continue;
+      }
+      if (connection.ending === null && phase === "offered") this.#offer(id, service, offer ?? {});
+      else this.#resumed(id, service);
+      const incoming = [...calls?.incoming.values() ?? []].filter(({ early }) => early === null);
+      if (held.length === 0 && incoming.length === 0) continue;
+      const life = this.#lifeFor(id, service);
+      if (life === null) continue;
+      const workOf = (seq: number) => state.work.get(seq);
+      const messages = held.map((seq) => ({ seq, body: workOf(seq)?.body ?? NOTHING }));
+      const works = incoming.flatMap((call) => {
+        const work = workOf(call.seq);
+        return work === undefined ? [] : [{ call, work }];
       });
+      life.restore(messages, works);
+      this.#forgetIdle(life);
+    }
+    for (const work of state.work.values()) if (work.stored) workStored(work);
+  }
+
+  /** The session is another node's: services hear that all its connections are gone from here. */
+  moved(): void {
+    const ending = { reason: "moved", detail: "the session goes on elsewhere" };
+    for (const { id, service } of this.session.state.mux.connections.values()) {
+      this.#ended(id, service, ending, "moved");
     }
   }
 
   /** Tells a service that a connection is gone from this node. */
-  ended(id: number, name: string): void {
+  #ended(
+    id: number,
+    name: string,
+    ending: { readonly reason: string; readonly detail: string },
+    why: "connection-ended" | "moved",
+  ): void {
+    const life = this.#lives.get(id);
+    this.#lives.delete(id);
+    life?.end(why);
+    const service = life?.service ?? this.node.services.get(name);
     try {
-      this.#host.services.get(name)?.onEnd?.(new RunnerConnection(this.#session, id));
+      const { reason, detail } = ending;
+      service?.onEnd?.(new RunnerConnection(this, id), { reason, detail });
     } catch (error) {
-      this.#threw(name, error);
+      this.threw(name, error);
     }
+    this.serveWaiters();
   }
 
-  #threw(service: string, error: unknown): void {
-    this.#host.log.error("service-failed", {
-      session: this.#session.state.id,
+  // LifeHost
+
+  lifeOf(id: number): ConnectionLife {
+    const found = this.#lives.get(id);
+    if (found !== undefined) return found;
+    const service = this.node.services.get(this.session.state.mux.connections.get(id)?.service ?? "");
+    return this.#begin(id, service ?? NO_SERVICE);
+  }
+
+  opened(id: number, handler: Service): void {
+    this.#begin(id, handler);
+  }
+
+  wait(waiter: () => boolean): void {
+    this.#waiters.push(waiter);
+  }
+
+  begun(): void {
+    this.#running++;
+    this.#begun++;
+  }
+
+  finished(life: ConnectionLife): void {
+    this.#running--;
+    if (this.#begun > 0) this.#begun--;
+    this.#forgetIdle(life);
+  }
+
+  threw(service: string, error: unknown): void {
+    this.node.log.error("service-failed", {
+      session: this.session.state.id,
       service,
       error: describeError(error),
     });
   }
-}
 
-/** A connection in a service's hands: made when it is needed, so that an idle one costs nothing here. */
-class RunnerConnection implements ServiceConnection {
-  readonly #session: ServedSession;
-  readonly id: number;
-
-  constructor(session: ServedSession, id: number) {
-    this.#session = session;
-    this.id = id;
-  }
-
-  get session(): string {
-    return this.#session.state.id;
-  }
-
-  get principal(): string {
-    return this.#session.state.principal;
-  }
-
-  send(body: Uint8Array): void {
-    this.#session.act({ do: "send", connection: this.id, body });
-  }
-
-  sendVolatile(body: Uint8Array): void {
-    this.#session.act({ do: "send_volatile", connection: this.id, body });
-  }
-
-  end(reason?: string, detail?: string): void {
-    this.#session.act({
-      do: "end",
-      connection: this.id,
-      ...(reason === undefined ? {} : { reason }),
-      ...(detail === undefined ? {} : { detail }),
+  /** The client opens a connection: a service takes it or rejects it. */
+  #offer(id: number, name: string, metadata: Metadata): void {
+    const service = this.node.services.get(name);
+    if (service === undefined) {
+      const detail = `no service ${JSON.stringify(name)} here`;
+      return this.session.act({ do: "reject", connection: id, reason: "unknown-service", detail });
+    }
+    const connection = new RunnerConnection(this, id);
+    // What the service does before it has accepted follows the accept.
+    connection.collect();
+    let answer: ReturnType<NonNullable<Service["onOpen"]>>;
+    try {
+      answer = service.onOpen?.(connection, metadata);
+    } catch (error) {
+      this.threw(name, error);
+      answer = FAILED;
+    }
+    if (!(answer instanceof Promise)) return this.#answerOffer(id, service, connection, answer);
+    const life = this.#begin(id, service);
+    life.opening = true;
+    this.begun();
+    const late = (given: Acceptance | Rejection | void) => {
+      this.#running--;
+      // The client may have ended it meanwhile.
+      if (this.#lives.get(id) === life) this.#answerOffer(id, service, connection, given);
+    };
+    answer.then(late, (error: unknown) => {
+      this.threw(name, error);
+      late(FAILED);
     });
   }
+
+  #answerOffer(
+    id: number,
+    service: Service,
+    connection: RunnerConnection,
+    answer: Acceptance | Rejection | void,
+  ): void {
+    const actions = connection.collected();
+    const life = this.#lives.get(id);
+    if (answer !== undefined && "reason" in answer) {
+      this.#lives.delete(id);
+      life?.end("connection-ended");
+      return this.session.act({ do: "reject", connection: id, reason: answer.reason, detail: answer.detail });
+    }
+    const opening: Opening = {
+      ...(answer?.metadata === undefined ? {} : { metadata: answer.metadata }),
+      ...(service.messageCredit === undefined ? {} : { messageCredit: service.messageCredit }),
+      ...(service.description === undefined ? {} : { schema: service.description.hash }),
+    };
+    this.session.act({ do: "accept", connection: id, ...opening });
+    for (const action of actions) this.session.act(action);
+    if (life === undefined) return;
+    life.accepted();
+    this.#forgetIdle(life);
+  }
+
+  #resumed(id: number, name: string): void {
+    const service = this.node.services.get(name);
+    if (service?.onResume === undefined) return;
+    try {
+      service.onResume(new RunnerConnection(this, id));
+    } catch (error) {
+      this.threw(name, error);
+      this.#fail(id);
+    }
+  }
+
+  /** Hands one message to the service of its connection. */
+  #deliver(id: number, body: EncodedBody, seq: number | null): void {
+    // A message before it in the same frame may have ended the connection.
+    const name = this.session.state.mux.connections.get(id)?.service;
+    if (name === undefined) return;
+    if (seq === null) return this.#deliverVolatile(id, name, body);
+    const service = this.#lives.has(id) ? undefined : this.node.services.get(name);
+    if (service !== undefined && service.messageKind !== "transaction") {
+      return this.#deliverAtOnce(id, service, body, seq);
+    }
+    const life = this.#lifeFor(id, name);
+    if (life === null) return;
+    life.deliver(body, seq);
+    this.#forgetIdle(life);
+  }
+
+  /** Nothing is alive on the connection, and nothing will be if the service is done at once. */
+  #deliverAtOnce(id: number, service: Service, body: EncodedBody, seq: number): void {
+    const connection = new RunnerConnection(this, id);
+    connection.collect();
+    let handling: void | Promise<void>;
+    try {
+      handling = service.onMessage?.(connection, body);
+    } catch (error) {
+      this.threw(service.name, error);
+      return this.#fail(id);
+    }
+    if (handling === undefined) {
+      for (const action of connection.collected()) this.session.act(action);
+      if (service.messageCredit !== undefined) this.session.act({ do: "handled", connection: id, seq: null });
+      return;
+    }
+    this.session.act({ do: "hold", connection: id, seq, body });
+    this.#begin(id, service).await(connection, handling, seq);
+  }
+
+  #deliverVolatile(id: number, name: string, body: EncodedBody): void {
+    const service = this.#lives.get(id)?.service ?? this.node.services.get(name);
+    try {
+      service?.onVolatile?.(new RunnerConnection(this, id), body);
+    } catch (error) {
+      this.threw(name, error);
+      this.#fail(id);
+    }
+  }
+
+  #call(id: number, call: IncomingCall, body: EncodedBody): void {
+    const name = this.session.state.mux.connections.get(id)?.service;
+    const life = name === undefined ? null : this.#lifeFor(id, name);
+    if (life === null) return;
+    life.call(call, body, false);
+    this.#forgetIdle(life);
+  }
+
+  /** The client accepted a connection that a service opened. */
+  #opened(id: number, metadata: Metadata): void {
+    const service = this.#lives.get(id)?.service;
+    try {
+      service?.onOpened?.(new RunnerConnection(this, id), metadata);
+    } catch (error) {
+      this.threw(service!.name, error);
+      this.#fail(id);
+    }
+  }
+
+  #fail(id: number): void {
+    const detail = "the service failed";
+    this.session.act({ do: "end", connection: id, reason: "service-failed", detail });
+  }
+
+  /** Null, and the connection ends, where this node does not serve it any more. */
+  #lifeFor(id: number, name: string): ConnectionLife | null {
+    const found = this.#lives.get(id);
+    if (found !== undefined) return found;
+    const service = this.node.services.get(name);
+    if (service !== undefined) return this.#begin(id, service);
+    const detail = `this node does not serve ${JSON.stringify(name)} any more`;
+    this.session.act({ do: "end", connection: id, reason: "unknown-service", detail });
+    return null;
+  }
+
+  #begin(id: number, service: Service): ConnectionLife {
+    const life = new ConnectionLife(this, id, service);
+    this.#lives.set(id, life);
+    return life;
+  }
+
+  /** One that a service opened stays: its handler is known nowhere else. */
+  #forgetIdle(life: ConnectionLife): void {
+    if (life.idle && this.node.services.get(life.service.name) === life.service) this.#lives.delete(life.id);
+  }
 }
+
+const FAILED: Rejection = { reason: "service-failed", detail: "the service failed" };
+const NO_SERVICE: Service = { name: "none" };
+const NOTHING = new Uint8Array(0);

@@ -11,8 +11,9 @@ import * as delivery from "./delivery_state.ts";
 import { type DetachReason, type HistoryEntry, withEntry } from "./history.ts";
 import * as keepalive from "./keepalive_state.ts";
 import { confirmEnd, endSession, violated } from "./session_ending_state.ts";
-import { handle, serviceActed } from "./session_message_state.ts";
+import { expireCalls, handle } from "./session_message_state.ts";
 import type { CommitPoint, SessionEffect, SessionEvent, SessionState } from "./session_model.ts";
+import { serviceActed } from "./session_service_state.ts";
 import { offerToken, proveToken } from "./token_state.ts";
 
 /** Decides what one event means for one session. */
@@ -87,8 +88,8 @@ export function commitPoint(state: SessionState): CommitPoint {
 /** When the machine must be woken at the latest; null: never. */
 export function wakeAt(state: SessionState): number | null {
   if (state.ended !== null) return null;
-  let at = Infinity;
-  if (state.tokens.current === null) at = state.provisionalUntil;
+  let at = state.callDeadline;
+  if (state.tokens.current === null) at = Math.min(at, state.provisionalUntil);
   if (state.settings.idleTimeout !== null) at = Math.min(at, state.movedAt + state.settings.idleTimeout);
   if (state.detachedAt !== null && state.attaching === null) {
     at = Math.min(at, state.detachedAt + state.settings.resumeWindow);
@@ -196,6 +197,7 @@ function finishAttach(state: SessionState, point: CommitPoint, now: number, effe
 function woke(state: SessionState, now: number, effects: SessionEffect[]): void {
   const due = endingDue(state, now);
   if (due !== null) return endSession(state, due.reason, due.detail, now, effects);
+  expireCalls(state, now, effects);
   const { attached } = state;
   if (attached === null || state.attaching !== null) return;
   const { conduit, access } = attached;

@@ -11,6 +11,7 @@ import * as keys from "../storage/keys.ts";
 import { loadSession } from "../storage/session_load.ts";
 import { encodeTombstone, type Tombstone } from "../storage/session_record.ts";
 import type { Range, SessionStore, StoredEntry, StoreKey, Version } from "../storage/session_store.ts";
+import type { StoredSession } from "../storage/session_write.ts";
 import type { Clock } from "../system/clock.ts";
 import { withEntry } from "./history.ts";
 import { decodeNode, NODE_LIFETIME_MS, type NodeDirectory } from "./node_directory.ts";
@@ -138,8 +139,9 @@ export class Sweeper {
             return void await this.#delete([row.key], keys.sessionKey(session), stored.version!);
           }
           const due = endingDue(state, this.#clock.now());
+          if (due === null && await this.#isWorkedOn(stored.pendingAt)) return;
           const runner = this.#registry.restore(state, stored);
-          if (due === null) return await this.#rewrite(runner);
+          if (due === null) return await this.#takeUp(runner);
           runner.end(due.reason, due.detail);
           return await runner.whenCommitted();
         }
@@ -157,7 +159,8 @@ export class Sweeper {
     row: StoreKey,
   ): Promise<void> {
     const core = keys.sessionKey(session);
-    for (const range of [keys.outboxOf(session), keys.connectionsOf(session)]) {
+    const { outboxOf, connectionsOf, keptOf, workOf, chunksOf } = keys;
+    for (const range of [outboxOf, connectionsOf, keptOf, workOf, chunksOf].map((of) => of(session))) {
       for (;;) {
         const left = await this.#store.list(range, { limit: BATCH });
         if (left.length === 0) break;
@@ -174,25 +177,40 @@ export class Sweeper {
   }
 
   async #sweepLostNodes(now: number): Promise<void> {
-    for (let range = keys.allAttached;;) {
-      const [first] = await this.#store.list(range, { limit: 1 });
-      if (first === undefined) break;
-      const boot = first.key[1] as string;
-      range = { ...keys.allAttached, start: ["attached", boot, LAST] };
-      if (boot === this.#registry.boot) continue;
-      const [row] = await this.#store.get([keys.nodeKey(boot)]);
-      const expiresAt = row === null || row === undefined
-        ? this.#rowlessUntil(boot, now)
-        : decodeNode(row.value).expiresAt;
-      if (expiresAt <= now) await this.#releaseSessionsOf(boot, expiresAt);
+    for (const all of [keys.allAttached, keys.allPending]) {
+      for (let range = all;;) {
+        const [first] = await this.#store.list(range, { limit: 1 });
+        if (first === undefined) break;
+        const boot = first.key[1] as string;
+        range = { ...all, start: [...all.prefix, boot, LAST] };
+        if (boot === this.#registry.boot) continue;
+        const expiresAt = await this.#expiryOf(boot, now);
+        if (expiresAt <= now) {
+          await this.#releaseSessionsOf(boot, { ...all, prefix: [...all.prefix, boot] }, expiresAt);
+        }
+      }
     }
     for (const [boot, until] of this.#rowless) if (until <= now) this.#rowless.delete(boot);
     for (const row of await this.#store.list(keys.allNodes, { limit: BATCH })) {
       const boot = row.key[1] as string;
       if (decodeNode(row.value).expiresAt > now || boot === this.#registry.boot) continue;
-      const left = await this.#store.list(keys.attachedTo(boot), { limit: 1 });
-      if (left.length === 0) await this.#delete([row.key], row.key, row.version);
+      const attached = await this.#store.list(keys.attachedTo(boot), { limit: 1 });
+      const pending = await this.#store.list(keys.pendingOf(boot), { limit: 1 });
+      if (attached.length + pending.length === 0) await this.#delete([row.key], row.key, row.version);
     }
+  }
+
+  async #expiryOf(boot: string, now: number): Promise<number> {
+    const [row] = await this.#store.get([keys.nodeKey(boot)]);
+    return row === null || row === undefined
+      ? this.#rowlessUntil(boot, now)
+      : decodeNode(row.value).expiresAt;
+  }
+
+  /** True if another process that is up has work of a session's. */
+  async #isWorkedOn(boot: string | null): Promise<boolean> {
+    if (boot === null || boot === this.#registry.boot) return false;
+    return await this.#expiryOf(boot, this.#clock.now()) > this.#clock.now();
   }
 
   /** A process without a row may only just have begun: it has a lifetime to write one before it counts as lost. */
@@ -202,9 +220,8 @@ export class Sweeper {
     return until;
   }
 
-  /** Detaches, as of `since`, every session that a lost node still seems to have. */
-  async #releaseSessionsOf(boot: string, since: number): Promise<void> {
-    const range: Range = keys.attachedTo(boot);
+  /** Detaches, as of `since`, every session that a lost node still seems to have, and takes up the work it left. */
+  async #releaseSessionsOf(boot: string, range: Range, since: number): Promise<void> {
     let released = 0;
     for (let start: StoreKey | null = null; !this.#stopped;) {
       const rows = await this.#store.list(start === null ? range : { ...range, start }, { limit: BATCH });
@@ -226,20 +243,27 @@ export class Sweeper {
         : loaded.kind === "tombstone"
         ? loaded.version
         : null;
-      if (loaded.kind !== "session" || loaded.stored.attachedTo !== boot) {
+      if (loaded.kind !== "session" || !isOf(loaded.stored, boot)) {
         return void await this.#delete([row], keys.sessionKey(session), version);
       }
-      loaded.state.detachedAt = since;
-      const lost = { kind: "detached", at: since, reason: "node-lost" } as const;
-      loaded.state.history = withEntry(loaded.state.history, lost);
-      await this.#rewrite(this.#registry.restore(loaded.state, loaded.stored));
+      const { state, stored } = loaded;
+      if (stored.attachedTo === boot) {
+        state.detachedAt = since;
+        state.history = withEntry(state.history, { kind: "detached", at: since, reason: "node-lost" });
+      }
+      await this.#takeUp(this.#registry.restore(state, stored));
     });
   }
 
-  /** Writes a session as it is, which puts its index rows right, and leaves it in the store. */
-  async #rewrite(runner: SessionRunner): Promise<void> {
+  /**
+   * Writes a session as it is, which puts its index rows right. One that has work stays in this node's memory, where the work
+   * is taken up: acked means that it will be done, also if no client comes back.
+   */
+  async #takeUp(runner: SessionRunner): Promise<void> {
+    const works = runner.state.work.size > 0;
+    if (works) this.#registry.adopt(runner);
     await runner.confirmOwnership();
-    runner.park();
+    if (!works) runner.park();
   }
 
   /** Deletes keys if `guard` still has the version that was read. If not (false), somebody else is at it. */
@@ -252,4 +276,8 @@ function rotated<T>(items: readonly T[], by: number): T[] {
   if (items.length === 0) return [];
   const at = by % items.length;
   return [...items.slice(at), ...items.slice(0, at)];
+}
+
+function isOf({ attachedTo, pendingAt }: StoredSession, boot: string): boolean {
+  return attachedTo === boot || pendingAt === boot;
 }

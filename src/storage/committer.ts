@@ -37,8 +37,11 @@ export interface SessionWrite {
 /** What became of a {@link SessionWrite}; unknown outcomes are resolved before a session hears of one. */
 export type CommitOutcome =
   | { readonly kind: "committed"; readonly version: Version }
-  /** A check failed: somebody else wrote. What the session holds in memory is worth nothing; it is read again. */
-  | { readonly kind: "conflict" };
+  /**
+   * A check failed: somebody else wrote. What the session holds in memory is worth nothing; it is read again, unless
+   * `coreHolds`: then the core is as it was, another of the write's own checks failed, and it will never be applied.
+   */
+  | { readonly kind: "conflict"; readonly coreHolds: boolean };
 
 /** A session, as the committer sees it. */
 export interface CommitSource {
@@ -211,7 +214,7 @@ export class Committer {
       }
     } catch (error) {
       this.#log.error("commit_prepare_failed", { error: String(error) });
-      this.#settle(source, { kind: "conflict" });
+      this.#settle(source, VOID);
       return null;
     }
     this.#release(source);
@@ -260,7 +263,7 @@ export class Committer {
         case "overwritten":
           // If it was applied before somebody else wrote, what it staged may be in use.
           if (unapplied) void this.#unstage(entry);
-          this.#conflict([entry]);
+          this.#conflict([entry], verdict.kind === "refuted");
           break;
         default:
           verdict satisfies never;
@@ -305,8 +308,8 @@ export class Committer {
     }
   }
 
-  #conflict(entries: readonly Entry[]): void {
-    for (const { source } of entries) this.#settle(source, { kind: "conflict" });
+  #conflict(entries: readonly Entry[], coreHolds = false): void {
+    for (const { source } of entries) this.#settle(source, { kind: "conflict", coreHolds });
   }
 
   #settle(source: CommitSource, outcome: CommitOutcome): void {
@@ -323,7 +326,7 @@ export class Committer {
   /** What a source holds in memory after its `settle` threw is worth as little as after a conflict. */
   #distrust(source: CommitSource): void {
     try {
-      source.settle({ kind: "conflict" });
+      source.settle(VOID);
     } catch (error) {
       this.#log.error("commit_settle_failed", { outcome: "conflict", error: String(error) });
     }
@@ -339,3 +342,5 @@ export class Committer {
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 }
+
+const VOID: CommitOutcome = { kind: "conflict", coreHolds: false };

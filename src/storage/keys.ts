@@ -30,6 +30,51 @@ export const outboxKey = (session: string, epoch: number, flush: number, part: n
 ];
 export const outboxOf = (session: string): Range => ({ prefix: ["outbox", session] });
 
+/** One value of what a session has accepted and not done; the commit that wrote it is part of the key, as for segments. */
+export const workKey = (session: string, epoch: number, flush: number, part: number): StoreKey => [
+  "work",
+  session,
+  epoch,
+  flush,
+  part,
+];
+export const workOf = (session: string): Range => ({ prefix: ["work", session] });
+
+/** One value of a large change of a session's connections, which its core names. */
+export const chunkKey = (session: string, epoch: number, flush: number, part: number): StoreKey => [
+  "chunk",
+  session,
+  epoch,
+  flush,
+  part,
+];
+export const chunksOf = (session: string): Range => ({ prefix: ["chunk", session] });
+
+/** What a connection keeps. */
+export const keptKey = (session: string, connection: number): StoreKey => ["kept", session, connection];
+export const keptOf = (session: string): Range => ({ prefix: ["kept", session] });
+
+/** The sessions of a node's process that have work: who finds the process lost, finishes it. */
+export const pendingKey = (boot: string, session: string): StoreKey => ["pending", boot, session];
+export const allPending: Range = { prefix: ["pending"] };
+export const pendingOf = (boot: string): Range => ({ prefix: ["pending", boot] });
+
+/** A datum of a service; its key enters hashed. */
+export const dataKey = (service: string, hash: string): StoreKey => ["data", service, hash];
+
+/** What makes a transaction of an ephemeral session's a commit of its own. */
+export const transactionKey = (boot: string, n: number): StoreKey => ["transaction", boot, n];
+
+/** An operation (`call.operation`), by the hash of principal, service, method and key. */
+export const operationKey = (hash: string): StoreKey => ["operation", hash];
+/** One value of an operation's outcome that is too large for its record. */
+export const outcomeKey = (hash: string, stamp: string, part: number): StoreKey => [
+  "outcome",
+  hash,
+  stamp,
+  part,
+];
+
 /** Which session a challenge created (`handshake.challenge`). */
 export const challengeKey = (challengeHash: string): StoreKey => ["challenge", challengeHash];
 

@@ -1,11 +1,12 @@
 /** How a session's core and its tombstone are encoded, and how they are read back. */
 
-import type { ConnectionState } from "../connection/mux_state.ts";
 import { pack, unpack } from "../protocol/pack.ts";
 import type { Reason } from "../protocol/reasons.ts";
 import type { DetachReason, History } from "../session/history.ts";
 import type { SessionSettings, SessionState } from "../session/session_model.ts";
 import type { TokenState } from "../session/token_state.ts";
+import type { Spill } from "./connection_write.ts";
+import type { WorkSegment } from "./work_write.ts";
 
 /** Who wrote a core: never the same for two different cores. */
 export interface Attempt {
@@ -34,6 +35,8 @@ export interface CoreRecord {
   /** Under which process the session is listed as attached, and under which deadline it is indexed; null: not. */
   readonly attachedTo: string | null;
   readonly deadline: number | null;
+  /** The process under which it is listed as having work; null: not. */
+  readonly pendingAt: string | null;
   readonly identity: Uint8Array;
   readonly tokens: TokenState;
   readonly received: number;
@@ -45,6 +48,10 @@ export interface CoreRecord {
   readonly segments: readonly Segment[];
   /** The encoded messages after the last segment. */
   readonly tail: Uint8Array;
+  /** What was accepted and is not done; which of it is, its connections say. */
+  readonly work: readonly Omit<WorkSegment, "seqs">[];
+  /** Where all connections are that have no younger record of their own. */
+  readonly spill: Spill | null;
 }
 
 /** What is remembered of a session that ended (`end.close`). */
@@ -74,7 +81,9 @@ export type Identity = Pick<
 >;
 
 /** The first field of a record says how the rest is to be read; a change of layout takes a new one. */
-const SESSION = 1;
+const SESSION = 4;
+/** Sessions before there was work. */
+const SESSION_WITHOUT_WORK = 1;
 const TOMBSTONE = 3;
 
 /** Encodes what never changes, once per session in memory. */
@@ -127,6 +136,9 @@ export function encodeCore(core: CoreRecord): Uint8Array {
     core.highestPeer,
     segments,
     core.tail,
+    core.work.flatMap(({ epoch, flush, parts }) => [epoch, flush, parts]),
+    core.spill === null ? null : [core.spill.epoch, core.spill.flush, core.spill.parts],
+    core.pendingAt,
   ]);
 }
 
@@ -172,14 +184,16 @@ export function decodeRecord(bytes: Uint8Array): SessionRecord {
       tombstone: { attempt, reason, detail, at, until, deadline, principal, createdAt, tokens },
     };
   }
-  if (kind !== SESSION) {
+  if (kind !== SESSION && kind !== SESSION_WITHOUT_WORK) {
     throw new Error(`a session record has layout ${String(kind)}, which this version cannot read`);
   }
   const f = fields as [
     ...[number, string, number, number],
     ...[string | null, number | null, Uint8Array, string | null, string[], string[]],
     ...[number, number, number | null, number, number, number, number[], Uint8Array],
+    ...[number[] | undefined, [number, number, number] | null | undefined, string | null | undefined],
   ];
+  const spill = f[19] ?? null;
   return {
     kind: "session",
     core: {
@@ -196,19 +210,11 @@ export function decodeRecord(bytes: Uint8Array): SessionRecord {
       highestPeer: f[15],
       segments: decodeSegments(f[16]),
       tail: f[17],
+      work: decodeWorkSegments(f[18] ?? []),
+      spill: spill === null ? null : { epoch: spill[0], flush: spill[1], parts: spill[2] },
+      pendingAt: f[20] ?? null,
     },
   };
-}
-
-/** Encodes a connection's record. */
-export function encodeConnection(connection: ConnectionState): Uint8Array {
-  return pack([connection.service, connection.phase, connection.early]);
-}
-
-/** Reads {@link encodeConnection}. */
-export function decodeConnection(id: number, bytes: Uint8Array): ConnectionState {
-  const [service, phase, early] = unpack(bytes) as [string, ConnectionState["phase"], number];
-  return { id, service, phase, early };
 }
 
 const ATTACHED = 0;
@@ -287,6 +293,14 @@ function decodeSegments(flat: readonly number[]): Segment[] {
       number,
     ];
     segments.push({ first, last, bytes, epoch, flush, parts });
+  }
+  return segments;
+}
+
+function decodeWorkSegments(flat: readonly number[]): Omit<WorkSegment, "seqs">[] {
+  const segments: Omit<WorkSegment, "seqs">[] = [];
+  for (let i = 0; i + 2 < flat.length; i += 3) {
+    segments.push({ epoch: flat[i]!, flush: flat[i + 1]!, parts: flat[i + 2]! });
   }
   return segments;
 }

@@ -3,24 +3,29 @@
 import { CHALLENGE_MEMORY_MS } from "../protocol/limits.ts";
 import { retainedMessage } from "../session/delivery_state.ts";
 import { type History, NO_HISTORY } from "../session/history.ts";
-import type { CommitPoint, SessionState } from "../session/session_model.ts";
+import type { CommitPoint, SessionState, Work } from "../session/session_model.ts";
 import { endsAt, isProvisional } from "../session/session_state.ts";
 import type { SessionWrite } from "./committer.ts";
 import {
+  connectionKeys,
+  NO_CONNECTIONS,
+  planConnections,
+  type StoredConnections,
+} from "./connection_write.ts";
+import {
   attachedKey,
   challengeKey,
-  connectionKey,
   deadlineKey,
   historyKey,
   movedKey,
   outboxKey,
+  pendingKey,
   principalKey,
   sessionKey,
 } from "./keys.ts";
 import {
   type Attempt,
   encodeChallenge,
-  encodeConnection,
   encodeCore,
   encodeHistory,
   encodePrincipalRow,
@@ -29,6 +34,7 @@ import {
 } from "./session_record.ts";
 import type { Put, StoreKey, Version } from "./session_store.ts";
 import { hashOf } from "../system/hash.ts";
+import { planWork, workKeys, type WorkSegment } from "./work_write.ts";
 
 /** Unacked messages up to this size stay in the core: one value is written per commit and nothing is deleted later. */
 const TAIL_BYTES = 8 * 1024;
@@ -39,11 +45,11 @@ const PART_BYTES = 60 * 1024;
 /** What a session stores in segments is told to the index of principals in steps of this size. */
 const HELD_STEP_BYTES = 64 * 1024;
 
-/** Segments beyond this are staged ahead, so that one session's commit always fits one atomic. */
+/** Segments that, with what else is large, are beyond this are staged ahead: one session's commit always fits one atomic. */
 const STAGE_BYTES = 256 * 1024;
 
 /** Values of acked segments that one commit deletes; what is left goes with the next. One segment may exceed it. */
-const RELEASE_PARTS = 300;
+const RELEASE_PARTS = 150;
 
 /** Deletions that an ending takes into its own atomic; more are left to the sweeper. */
 const ENDING_DELETES = 300;
@@ -62,9 +68,10 @@ export interface StoredSession {
   readonly flush: number;
   readonly attachedTo: string | null;
   readonly deadline: number | null;
+  readonly pendingAt: string | null;
   readonly segments: readonly Segment[];
-  /** Connections that have a record. */
-  readonly connections: ReadonlySet<number>;
+  readonly connections: StoredConnections;
+  readonly work: readonly WorkSegment[];
   /** The list that was written last. */
   readonly history: History;
   /** Encoded once: `encodeIdentity`. */
@@ -86,8 +93,10 @@ export function newStoredSession(identity: Uint8Array, challengeVersion: Version
     flush: 0,
     attachedTo: null,
     deadline: null,
+    pendingAt: null,
     segments: [],
-    connections: new Set(),
+    connections: NO_CONNECTIONS,
+    work: [],
     history: NO_HISTORY,
     identity,
     challengeVersion,
@@ -99,19 +108,26 @@ export interface PlannedWrite {
   readonly write: SessionWrite;
   readonly next: StoredSession;
   readonly point: CommitPoint;
+  /** Work whose bodies it stores. */
+  readonly work: readonly Work[];
 }
 
-/** Plans the commit of all that changed up to `point`. */
+/**
+ * Plans the commit of all that changed up to `point`.
+ *
+ * @param otherBytes What else goes into the same atomic.
+ */
 export function planWrite(
   state: SessionState,
   stored: StoredSession,
   point: CommitPoint,
   boot: string,
   now: number,
+  otherBytes = 0,
 ): PlannedWrite {
   const attempt: Attempt = { boot, epoch: stored.epoch, flush: stored.flush + 1 };
   return state.ended === null
-    ? planCore(state, stored, point, attempt, now)
+    ? planCore(state, stored, point, attempt, now, otherBytes)
     : planTombstone(state, stored, point, attempt);
 }
 
@@ -121,6 +137,7 @@ function planCore(
   point: CommitPoint,
   attempt: Attempt,
   now: number,
+  otherBytes: number,
 ): PlannedWrite {
   const puts: Put[] = [];
   const deletes: StoreKey[] = [];
@@ -133,9 +150,13 @@ function planCore(
     ? state.provisionalUntil
     : null;
   const attachedTo = attachedHere ? attempt.boot : null;
-  moveRows(state.id, stored, { deadline, attachedTo }, puts, deletes);
+  const pendingAt = state.work.size > 0 ? attempt.boot : null;
+  moveRows(state.id, stored, { deadline, attachedTo, pendingAt }, puts, deletes);
 
-  const connections = planConnections(state, stored, puts, deletes);
+  const connections = planConnections(state, stored.connections, attempt);
+  puts.push(...connections.puts);
+  deletes.push(...connections.deletes);
+  const work = planWork(state, stored.work, attempt, deletes);
   const { history } = state;
   if (history !== stored.history) puts.push({ key: historyKey(state.id), value: encodeHistory(history) });
   const outbox = planOutbox(state, stored, point, attempt, deletes);
@@ -143,6 +164,7 @@ function planCore(
     attempt,
     attachedTo,
     deadline,
+    pendingAt,
     identity: stored.identity,
     tokens: state.tokens,
     received: point.taken,
@@ -153,14 +175,18 @@ function planCore(
     highestPeer: state.mux.highestPeer,
     segments: outbox.segments,
     tail: outbox.tail,
+    work: work.segments,
+    spill: connections.next.spill,
   });
   const held = heldBytes(outbox.segments);
   if (stored.version === null || held !== heldBytes(stored.segments)) {
     const key = principalKey(hashOf(state.principal), state.id);
     puts.push({ key, value: encodePrincipalRow({ createdAt: state.createdAt, held }) });
   }
-  const staged = outbox.bytes > STAGE_BYTES ? outbox.puts : [];
-  if (staged.length === 0) puts.push(...outbox.puts);
+  const staged = [...connections.staged];
+  const large = [...outbox.puts, ...work.puts];
+  if (outbox.bytes + work.bytes + otherBytes > STAGE_BYTES) staged.push(...large);
+  else puts.push(...large);
   const checks = [];
   if (stored.challengeVersion !== undefined) {
     const key = challengeKey(state.challenge);
@@ -181,11 +207,14 @@ function planCore(
       flush: attempt.flush,
       attachedTo,
       deadline,
+      pendingAt,
       segments: outbox.segments,
-      connections,
+      connections: connections.next,
+      work: work.segments,
       history,
     },
     point,
+    work: work.stored,
   };
 }
 
@@ -204,12 +233,13 @@ function planTombstone(
   // The challenge's row stays until it expires: the same `start` must not make a second session (handshake.challenge).
   const deletes: StoreKey[] = [];
   for (const segment of stored.segments) deletes.push(...partKeys(state.id, segment));
-  for (const connection of stored.connections) deletes.push(connectionKey(state.id, connection));
+  for (const segment of stored.work) deletes.push(...workKeys(state.id, segment));
+  deletes.push(...connectionKeys(state.id, stored.connections));
   const clean = deletes.length <= ENDING_DELETES;
   if (!clean) deletes.length = 0;
   deletes.push(principalKey(hashOf(state.principal), state.id));
   const deadline = clean ? until : at;
-  moveRows(state.id, stored, { deadline, attachedTo: null }, puts, deletes);
+  moveRows(state.id, stored, { deadline, attachedTo: null, pendingAt: null }, puts, deletes);
   const { principal, createdAt, tokens, history } = state;
   const value = encodeTombstone({
     ...{ attempt, reason, detail, at, until, deadline },
@@ -226,10 +256,13 @@ function planTombstone(
       flush: attempt.flush,
       attachedTo: null,
       deadline,
+      pendingAt: null,
       segments: [],
-      connections: new Set(),
+      connections: NO_CONNECTIONS,
+      work: [],
     },
     point,
+    work: [],
   };
 }
 
@@ -240,17 +273,21 @@ export function heldBytes(segments: readonly Segment[]): number {
   return Math.ceil(bytes / HELD_STEP_BYTES) * HELD_STEP_BYTES;
 }
 
-/** Keeps the two index rows of a session in step with its core. */
+/** Keeps the index rows of a session in step with its core. */
 function moveRows(
   session: string,
   stored: StoredSession,
-  next: { readonly deadline: number | null; readonly attachedTo: string | null },
+  next: Pick<StoredSession, "deadline" | "attachedTo" | "pendingAt">,
   puts: Put[],
   deletes: StoreKey[],
 ): void {
   if (next.deadline !== stored.deadline) {
     if (stored.deadline !== null) deletes.push(deadlineKey(stored.deadline, session));
     if (next.deadline !== null) puts.push({ key: deadlineKey(next.deadline, session), value: NOTHING });
+  }
+  if (next.pendingAt !== stored.pendingAt) {
+    if (stored.pendingAt !== null) deletes.push(pendingKey(stored.pendingAt, session));
+    if (next.pendingAt !== null) puts.push({ key: pendingKey(next.pendingAt, session), value: NOTHING });
   }
   if (next.attachedTo !== stored.attachedTo) {
     if (stored.attachedTo !== null) deletes.push(attachedKey(stored.attachedTo, session));
@@ -259,25 +296,6 @@ function moveRows(
       puts.push({ key: movedKey(stored.attachedTo, session), value: NOTHING, expireIn: MOVED_BACKSTOP_MS });
     }
   }
-}
-
-function planConnections(
-  state: SessionState,
-  stored: StoredSession,
-  puts: Put[],
-  deletes: StoreKey[],
-): ReadonlySet<number> {
-  if (state.changedConnections.size === 0) return stored.connections;
-  const connections = new Set(stored.connections);
-  for (const id of state.changedConnections) {
-    const connection = state.mux.connections.get(id);
-    const key = connectionKey(state.id, id);
-    if (connection !== undefined) {
-      puts.push({ key, value: encodeConnection(connection) });
-      connections.add(id);
-    } else if (connections.delete(id)) deletes.push(key);
-  }
-  return connections;
 }
 
 /** Drops what is acked, keeps the rest: a short end in the core, the part before it in segments. */

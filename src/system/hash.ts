@@ -18,3 +18,8 @@ export function hashOf(...parts: readonly string[]): string {
   }
   return base64url(new Uint8Array(hash.digest()));
 }
+
+/** SHA-256 of bytes, base64url. */
+export function hashOfBytes(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("base64url");
+}

@@ -12,10 +12,10 @@ async function bundle(): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
-Deno.test("the SDK bundles for browsers: nothing of Deno or Node in it, and not more than 128 KiB", async () => {
+Deno.test("the SDK bundles for browsers: nothing of Deno or Node in it, and not more than 144 KiB", async () => {
   const code = await bundle();
   assert.ok(!/\bDeno\b/.test(code), "the bundle names Deno");
   assert.ok(!/["']node:/.test(code), "the bundle imports a node module");
   assert.ok(!/\bimport\s*[("'{*]/.test(code), "the bundle imports something");
-  assert.ok(code.length <= 128 * 1024, `${code.length} bytes`);
+  assert.ok(code.length <= 144 * 1024, `${code.length} bytes`);
 });

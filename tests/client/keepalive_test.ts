@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type ClientEvent, newClient } from "../../src/client/client_model.ts";
+import type { ClientEvent } from "../../src/client/client_events.ts";
+import { newClient } from "../../src/client/client_model.ts";
 import { step, wakeAt } from "../../src/client/client_state.ts";
 import { exponentialBackoff } from "../../src/client/reconnect_policy.ts";
 import { statedLimits } from "../support/fake_server.ts";
@@ -53,6 +54,7 @@ const SETTINGS = {
   storedBytes: 8 * 1024 * 1024,
   stored: false,
   authenticated: false,
+  repeatsOperations: false,
   reconnect: exponentialBackoff(),
 };
 

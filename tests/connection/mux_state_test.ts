@@ -1,51 +1,79 @@
-/** Connections: ids, opening, early messages, ends, for either side. */
+/** Connections: ids, opening, early messages, plain messages under credit, ends, for either side. */
 
 import assert from "node:assert/strict";
-import { decodeBody, encodeBody } from "../../src/protocol/body.ts";
-import { EARLY_MESSAGES } from "../../src/protocol/limits.ts";
-import type { SessionMessage, SessionPayload } from "../../src/protocol/messages.ts";
 import * as mux from "../../src/connection/mux_state.ts";
-
-const BODY = encodeBody("x");
-
-function arrives(payload: SessionPayload): SessionMessage {
-  return { ...payload, seq: 1, cost: 1 };
-}
-
-const opened = (connection: number, service = "echo") => arrives({ kind: "open", connection, service });
-const plain = (connection: number) => arrives({ kind: "message", connection, body: BODY });
-const end = (connection: number) => arrives({ kind: "end", connection });
-
-function broken(outcome: mux.MuxOutcome): string | undefined {
-  return outcome.kind === "violation" ? outcome.violation.rule : undefined;
-}
-
-/** A server with connection 1 open. */
-function serving(most = 8): mux.MuxState {
-  const state = mux.newMux("server", most);
-  mux.receive(state, opened(1));
-  assert.notEqual(mux.accept(state, 1), null);
-  return state;
-}
+import { EARLY_CALLS, EARLY_MESSAGES } from "../../src/protocol/limits.ts";
+import type { SessionPayload } from "../../src/protocol/messages.ts";
+import {
+  answered,
+  arrives,
+  BODY,
+  broke,
+  broken,
+  called,
+  calling,
+  cancelled,
+  ended,
+  finished,
+  granted,
+  item,
+  kinds,
+  malformed,
+  offered,
+  opened,
+  opening,
+  plain,
+  serving,
+} from "./mux_fixture.ts";
 
 // @rule connection.open
 Deno.test("an offered connection is answered once, by accept or by reject", () => {
   const state = mux.newMux("server", 8);
   assert.equal(mux.receive(state, opened(1)).kind, "offered");
-  assert.deepEqual(mux.accept(state, 1), { kind: "accept", connection: 1 });
-  assert.equal(mux.accept(state, 1), null);
+  assert.deepEqual(mux.accept(state, 1), [{ kind: "accept", connection: 1 }]);
+  assert.deepEqual(mux.accept(state, 1), []);
   assert.equal(mux.reject(state, 1, "no", ""), null);
   mux.receive(state, opened(3));
-  assert.equal(mux.reject(state, 3, "no", "why")?.kind, "reject");
-  assert.equal(mux.accept(state, 3), null);
+  assert.deepEqual(mux.reject(state, 3, "no", "why"), {
+    kind: "reject",
+    connection: 3,
+    reason: "no",
+    detail: "why",
+  });
+  assert.deepEqual(mux.accept(state, 3), []);
+  assert.equal(mux.reject(state, 3, "no", ""), null);
   assert.deepEqual([...state.connections.keys()], [1]);
 });
 
 // @rule connection.open
-Deno.test("an accept or reject that answers nothing pending is ignored", () => {
+Deno.test("open and accept say what their side wants to say, and nothing else", () => {
   const client = mux.newMux("client", 8);
-  mux.open(client, "echo");
-  assert.equal(mux.receive(client, arrives({ kind: "accept", connection: 1 })).kind, "accepted");
+  assert.deepEqual(mux.open(client, "a"), { kind: "open", connection: 1, service: "a" });
+  assert.deepEqual(mux.open(client, "b", { metadata: { k: "v" }, messageCredit: 20 }), {
+    kind: "open",
+    connection: 3,
+    service: "b",
+    metadata: { k: "v" },
+    messageCredit: 20,
+  });
+  const server = mux.newMux("server", 8);
+  const outcome = mux.receive(
+    server,
+    arrives({ kind: "open", connection: 1, service: "a", metadata: { k: "v" } }),
+  );
+  assert.deepEqual(outcome, { kind: "offered", connection: 1, service: "a", metadata: { k: "v" } });
+  assert.deepEqual(server.connections.get(1)?.offer, { k: "v" }, "kept until it is answered");
+  assert.deepEqual(mux.accept(server, 1, { metadata: { m: "n" }, messageCredit: 16, schema: "h" }), [
+    { kind: "accept", connection: 1, metadata: { m: "n" }, messageCredit: 16, schema: "h" },
+  ]);
+  assert.equal(server.connections.get(1)?.offer, null);
+  const accept = { kind: "accept", connection: 1, metadata: { m: "n" }, schema: "h" } as const;
+  assert.deepEqual(mux.receive(client, arrives(accept)), { ...accept, kind: "accepted" });
+});
+
+// @rule connection.open
+Deno.test("an accept or reject that answers nothing pending is ignored", () => {
+  const client = calling();
   assert.equal(mux.receive(client, arrives({ kind: "accept", connection: 1 })).kind, "dropped");
   assert.equal(
     mux.receive(client, arrives({ kind: "reject", connection: 1, reason: "", detail: "" })).kind,
@@ -66,6 +94,14 @@ Deno.test("an accept or reject that answers nothing pending is ignored", () => {
     detail: "why",
   });
   assert.equal(mux.receive(client, arrives({ kind: "accept", connection: 3 })).kind, "dropped");
+  // Nor is one for what the other side opened itself.
+  const server = offered();
+  assert.equal(mux.receive(server, arrives({ kind: "accept", connection: 1 })).kind, "dropped");
+  assert.equal(
+    mux.receive(server, arrives({ kind: "reject", connection: 1, reason: "", detail: "" })).kind,
+    "dropped",
+  );
+  assert.equal(server.connections.get(1)?.phase, "offered");
 });
 
 // @rule frame.ids
@@ -74,6 +110,8 @@ Deno.test("the client's ids are odd, the server's even; each side's ascend and n
   const server = mux.newMux("server", 8);
   assert.deepEqual([1, 2, 3].map(() => mux.open(client, "a").connection), [1, 3, 5]);
   assert.deepEqual([1, 2, 3].map(() => mux.open(server, "a").connection), [2, 4, 6]);
+  mux.end(client, 5);
+  assert.equal(mux.open(client, "a").connection, 7);
   for (const id of [0, 2, 4]) {
     assert.equal(broken(mux.receive(mux.newMux("server", 8), opened(id))), "frame.ids");
   }
@@ -86,45 +124,146 @@ Deno.test("the client's ids are odd, the server's even; each side's ascend and n
   assert.equal(mux.receive(state, opened(9)).kind, "offered");
 });
 
-// @rule frame.ids, connection.end
+/** One of each kind that may be about connection 1. */
+const ANYTHING = [
+  plain(1),
+  called(1),
+  answered(1),
+  cancelled(1),
+  item(1),
+  finished(1),
+  broke(1),
+  granted(1, 1),
+  granted(0, 1),
+] as const;
+
+// @rule frame.ids
+// @rule connection.end
 Deno.test("a message for an id that was once open is dropped, for any other it is a violation", () => {
-  const state = serving();
-  mux.receive(state, end(1));
-  for (
-    const late of [
-      plain(1),
-      end(1),
-      arrives({ kind: "call", connection: 1, request: 1, method: "m", body: BODY }),
-    ]
-  ) {
-    assert.equal(mux.receive(state, late).kind, "dropped");
+  const ways: ((state: mux.MuxState) => void)[] = [
+    (state) => mux.receive(state, ended(1)),
+    (state) => mux.end(state, 1),
+  ];
+  for (const way of ways) {
+    const state = serving();
+    way(state);
+    assert.equal(state.connections.size, 0);
+    const late = [
+      ...ANYTHING,
+      ended(1),
+      arrives({ kind: "accept", connection: 1 }),
+      arrives({ kind: "reject", connection: 1, reason: "", detail: "" }),
+      malformed(plain(1)),
+    ];
+    for (const message of late) assert.equal(mux.receive(state, message).kind, "dropped", message.kind);
+    for (const id of [0, 2, 3, 99]) {
+      for (const message of [...late, ...ANYTHING]) {
+        assert.equal(broken(mux.receive(state, { ...message, connection: id })), "frame.ids");
+      }
+    }
   }
-  for (const id of [0, 2, 3, 99]) assert.equal(broken(mux.receive(state, plain(id))), "frame.ids");
+});
+
+// @rule connection.end
+Deno.test("an end drops the calls of its connection and their channels, in both directions", () => {
+  const state = serving();
+  mux.receive(state, called(1, { upload: 1, download: 3 }));
+  mux.call(state, 1, "back", BODY, { upload: true });
+  mux.receive(state, ended(1));
+  assert.deepEqual(mux.respond(state, 1, 1, { ok: true, body: BODY, reason: "" }), []);
+  assert.equal(mux.sendItem(state, 1, 3, BODY), null);
+  assert.equal(mux.endChannel(state, 1, 2, null), null);
+  assert.equal(mux.consumeItems(state, 1, 1, 16), null);
+  assert.equal(mux.cancel(state, 1, 1), null);
+  assert.ok(!mux.mayCall(state, 1) && !mux.maySend(state, 1) && !mux.hasCredit(state, 1, 3));
 });
 
 // @rule connection.early
 Deno.test("before its accept the opener may send sixteen messages and no more", () => {
-  const client = mux.newMux("client", 8);
-  mux.open(client, "echo");
+  const client = opening();
   for (let i = 0; i < EARLY_MESSAGES; i++) assert.ok(mux.maySend(client, 1));
   assert.ok(!mux.maySend(client, 1));
   mux.receive(client, arrives({ kind: "accept", connection: 1 }));
   assert.ok(mux.maySend(client, 1));
-  const server = mux.newMux("server", 8);
-  mux.receive(server, opened(1));
+  const server = offered();
   for (let i = 0; i < EARLY_MESSAGES; i++) assert.equal(mux.receive(server, plain(1)).kind, "message");
   assert.equal(broken(mux.receive(server, plain(1))), "connection.early");
 });
 
+// @rule connection.early
+Deno.test("before its accept the opener may make sixteen calls and no more, whatever the limit of calls is", () => {
+  const client = opening();
+  for (let i = 0; i < EARLY_CALLS; i++) {
+    assert.ok(mux.mayCall(client, 1));
+    mux.call(client, 1, "m", BODY);
+  }
+  assert.ok(!mux.mayCall(client, 1));
+  mux.receive(client, arrives({ kind: "accept", connection: 1 }));
+  assert.ok(mux.mayCall(client, 1));
+  const server = offered();
+  for (let i = 1; i <= EARLY_CALLS; i++) assert.equal(mux.receive(server, called(i)).kind, "called");
+  assert.equal(broken(mux.receive(server, called(EARLY_CALLS + 1))), "connection.early");
+});
+
+// @rule connection.early
+Deno.test("messages and calls before accept are counted apart, and neither counts after it", () => {
+  const server = offered();
+  for (let i = 1; i <= EARLY_MESSAGES; i++) {
+    assert.equal(mux.receive(server, plain(1)).kind, "message");
+    assert.equal(mux.receive(server, called(i)).kind, "called");
+  }
+  mux.accept(server, 1);
+  assert.equal(mux.receive(server, plain(1)).kind, "message");
+  assert.equal(mux.receive(server, called(EARLY_CALLS + 1)).kind, "called");
+});
+
+// @rule connection.early
+Deno.test("what was sent early to a connection that was rejected is dropped", () => {
+  const server = offered();
+  mux.receive(server, called(1, { upload: 1 }));
+  assert.equal(mux.reject(server, 1, "no", "")?.kind, "reject");
+  for (const late of [plain(1), called(2), item(1), cancelled(1), ended(1)]) {
+    assert.equal(mux.receive(server, late).kind, "dropped");
+  }
+});
+
 // @rule connection.open
-Deno.test("nobody may speak on a connection that is not accepted but its opener", () => {
-  const client = mux.newMux("client", 8);
-  mux.open(client, "echo");
-  assert.equal(broken(mux.receive(client, plain(1))), "connection.open");
-  const server = mux.newMux("server", 8);
-  mux.receive(server, opened(1));
+Deno.test("anything but accept, reject or end on a connection that is not accepted is a violation", () => {
+  for (const message of [...ANYTHING, malformed(plain(1))]) {
+    const client = opening();
+    mux.call(client, 1, "m", BODY, { upload: true, download: true });
+    assert.equal(broken(mux.receive(client, message)), "connection.open", message.kind);
+  }
+  assert.equal(mux.receive(opening(), arrives({ kind: "accept", connection: 1 })).kind, "accepted");
+  for (const kind of ["reject", "end"] as const) {
+    const client = opening();
+    assert.equal(
+      mux.receive(client, arrives({ kind, connection: 1, reason: "r", detail: "" })).kind,
+      "ended",
+    );
+    assert.equal(client.connections.size, 0);
+  }
+});
+
+// @rule connection.open
+Deno.test("the accepting side says nothing on a connection before it accepts", () => {
+  const server = offered();
+  mux.receive(server, called(1, { upload: 1, download: 3 }));
+  for (let i = 0; i < 16; i++) {
+    mux.receive(server, plain(1));
+    mux.receive(server, item(1));
+  }
   assert.ok(!mux.maySend(server, 1));
-  assert.ok(!mux.maySend(server, 99));
+  assert.ok(!mux.mayCall(server, 1));
+  assert.ok(!mux.hasCredit(server, 1, 3));
+  assert.equal(mux.sendItem(server, 1, 3, BODY), null);
+  assert.equal(mux.endChannel(server, 1, 3, null), null);
+  assert.equal(mux.consumeItems(server, 1, 1, 16), null);
+  assert.equal(mux.consumeMessage(server, 1), null);
+  assert.deepEqual(mux.respond(server, 1, 1, { ok: true, body: BODY, reason: "" }), []);
+  assert.ok(!mux.maySend(server, 99) && !mux.mayCall(server, 99));
+  // Nothing of it was counted: afterwards everything is as it was.
+  assert.deepEqual(kinds(mux.accept(server, 1)), ["accept", "finish", "response"]);
 });
 
 // @rule connection.open
@@ -134,8 +273,11 @@ Deno.test("too many connections are rejected, whoever opened the others, and the
   const outcome = mux.receive(state, opened(3));
   assert.ok(outcome.kind === "answer" && outcome.payload.kind === "reject");
   assert.equal(outcome.payload.reason, "too-many-connections");
+  assert.equal(outcome.ended, null);
   assert.equal(mux.receive(state, plain(3)).kind, "dropped");
   assert.equal(broken(mux.receive(state, opened(3))), "frame.ids");
+  mux.end(state, 1);
+  assert.equal(mux.receive(state, opened(5)).kind, "offered");
 });
 
 // @rule connection.end
@@ -155,43 +297,136 @@ Deno.test("an end names the connection's service and closes both directions", ()
   const other = serving();
   assert.deepEqual(mux.end(other, 1, "r", "d"), { kind: "end", connection: 1, reason: "r", detail: "d" });
   assert.deepEqual(mux.receive(other, plain(1)), { kind: "dropped" });
+  assert.deepEqual(mux.end(calling(), 1), { kind: "end", connection: 1 });
 });
 
 // @rule frame.body
-Deno.test("a malformed body ends its connection alone", () => {
-  const state = serving();
-  const outcome = mux.receive(state, { ...plain(1), malformed: "bad" } as SessionMessage);
-  assert.ok(outcome.kind === "answer" && outcome.payload.kind === "end");
-  assert.equal(outcome.payload.reason, "malformed-body");
-  assert.equal(outcome.ended, 1);
-  assert.equal(state.connections.size, 0);
+Deno.test("a malformed plain message ends its connection alone; one that is not accepted yet is rejected", () => {
+  for (const [state, kind] of [[serving(), "end"], [offered(), "reject"]] as const) {
+    mux.receive(state, opened(3));
+    const outcome = mux.receive(state, malformed(plain(1)));
+    assert.deepEqual(outcome, {
+      kind: "answer",
+      payload: { kind, connection: 1, reason: "malformed-body", detail: "bad" },
+      ended: 1,
+      service: "echo",
+    });
+    assert.deepEqual([...state.connections.keys()], [3]);
+  }
 });
 
-Deno.test("a call to a service without methods is answered unknown-method", () => {
-  const outcome = mux.receive(
-    serving(),
-    arrives({ kind: "call", connection: 1, request: 9, method: "m", body: BODY }),
-  );
-  assert.ok(outcome.kind === "answer" && outcome.payload.kind === "response");
-  assert.equal(outcome.payload.ok, false);
-  assert.equal(outcome.payload.request, 9);
-  assert.deepEqual(decodeBody(outcome.payload.body), {
-    code: "unknown-method",
-    message: "this service has no methods",
+// @rule frame.body
+Deno.test("a call, an answer or an item with a malformed body is handed on as that", () => {
+  const server = serving();
+  const call = mux.receive(server, malformed(called(1, { upload: 1 })));
+  assert.ok(call.kind === "called");
+  assert.equal(call.malformed, "bad");
+  const sent = mux.receive(server, malformed(item(1)));
+  assert.ok(sent.kind === "item");
+  assert.equal(sent.malformed, "bad");
+  assert.deepEqual(kinds(mux.respond(server, 1, 1, { ok: false, body: BODY, reason: "r" })), ["response"]);
+  const client = calling();
+  mux.call(client, 1, "m", BODY);
+  const answer = mux.receive(client, malformed(answered(1)));
+  assert.ok(answer.kind === "answered");
+  assert.equal(answer.malformed, "bad");
+  for (const outcome of [mux.receive(serving(), called(1)), mux.receive(serving(), called(1))]) {
+    assert.ok(outcome.kind === "called");
+    assert.equal(outcome.malformed, undefined);
+  }
+});
+
+/** A client that gave 16 and was given 20 on connection 1. */
+function credited(): mux.MuxState {
+  const client = mux.newMux("client", 8);
+  mux.open(client, "echo", { messageCredit: 16 });
+  mux.receive(client, arrives({ kind: "accept", connection: 1, messageCredit: 20 }));
+  return client;
+}
+
+// @rule connection.credit
+Deno.test("plain messages flow under the credit that the other side gave, in either direction", () => {
+  const client = credited();
+  for (let i = 0; i < 20; i++) assert.ok(mux.maySend(client, 1), `message ${i + 1}`);
+  assert.ok(!mux.maySend(client, 1));
+  for (let i = 0; i < 16; i++) assert.equal(mux.receive(client, plain(1)).kind, "message");
+  assert.equal(broken(mux.receive(client, plain(1))), "connection.credit");
+  const server = mux.newMux("server", 8);
+  mux.receive(server, arrives({ kind: "open", connection: 1, service: "s", messageCredit: 16 }));
+  mux.accept(server, 1, { messageCredit: 20 });
+  for (let i = 0; i < 16; i++) assert.ok(mux.maySend(server, 1));
+  assert.ok(!mux.maySend(server, 1));
+  for (let i = 0; i < 20; i++) assert.equal(mux.receive(server, plain(1)).kind, "message");
+  assert.equal(broken(mux.receive(server, plain(1))), "connection.credit");
+});
+
+// @rule connection.credit
+Deno.test("the credit of plain messages counts from the first message, those before the accept included", () => {
+  const client = opening();
+  for (let i = 0; i < 10; i++) assert.ok(mux.maySend(client, 1));
+  mux.receive(client, arrives({ kind: "accept", connection: 1, messageCredit: 16 }));
+  for (let i = 10; i < 16; i++) assert.ok(mux.maySend(client, 1));
+  assert.ok(!mux.maySend(client, 1));
+  const server = offered();
+  for (let i = 0; i < 10; i++) mux.receive(server, plain(1));
+  mux.accept(server, 1, { messageCredit: 16 });
+  for (let i = 10; i < 16; i++) assert.equal(mux.receive(server, plain(1)).kind, "message");
+  assert.equal(broken(mux.receive(server, plain(1))), "connection.credit");
+});
+
+// @rule connection.credit
+Deno.test("more plain messages are granted on channel 0 when half was consumed, early ones too", () => {
+  const server = offered();
+  for (let i = 0; i < 10; i++) mux.receive(server, plain(1));
+  mux.accept(server, 1, { messageCredit: 16 });
+  for (let i = 0; i < 7; i++) assert.equal(mux.consumeMessage(server, 1), null);
+  assert.deepEqual(mux.consumeMessage(server, 1), {
+    kind: "credit",
+    connection: 1,
+    channel: 0,
+    additional: 8,
   });
+  for (let i = 10; i < 24; i++) assert.equal(mux.receive(server, plain(1)).kind, "message");
+  assert.equal(broken(mux.receive(server, plain(1))), "connection.credit");
+  const client = credited();
+  for (let i = 0; i < 20; i++) mux.maySend(client, 1);
+  assert.deepEqual(mux.receive(client, granted(0, 2)), { kind: "messages_credited", connection: 1 });
+  assert.deepEqual([1, 2, 3].map(() => mux.maySend(client, 1)), [true, true, false]);
+});
+
+// @rule connection.credit
+Deno.test("on a connection without its own credit nothing is counted, granted or held up", () => {
+  const [client, server] = [calling(), serving()];
+  for (let i = 0; i < 100; i++) {
+    assert.ok(mux.maySend(client, 1));
+    assert.equal(mux.receive(server, plain(1)).kind, "message");
+    assert.equal(mux.consumeMessage(server, 1), null);
+  }
+  assert.equal(mux.receive(client, granted(0, 1)).kind, "dropped");
+  assert.equal(mux.receive(client, granted(0, Number.MAX_SAFE_INTEGER)).kind, "dropped");
+  assert.ok(mux.maySend(client, 1));
+});
+
+// @rule connection.credit
+Deno.test("a credit for plain messages that no count can hold is a violation", () => {
+  assert.equal(
+    broken(mux.receive(credited(), granted(0, Number.MAX_SAFE_INTEGER - 19))),
+    "connection.credit",
+  );
+  assert.equal(
+    mux.receive(credited(), granted(0, Number.MAX_SAFE_INTEGER - 20)).kind,
+    "messages_credited",
+  );
 });
 
 // @rule frame.ids
-Deno.test("messages for channels that were never open are violations; late cancels and responses are dropped", () => {
+Deno.test("channel 0 carries credit and nothing else", () => {
   const payloads: SessionPayload[] = [
-    { kind: "item", connection: 1, channel: 1, body: BODY },
-    { kind: "finish", connection: 1, channel: 1 },
-    { kind: "reset", connection: 1, channel: 1, reason: "r" },
-    { kind: "credit", connection: 1, channel: 1, additional: 1 },
+    { kind: "item", connection: 1, channel: 0, body: BODY },
+    { kind: "finish", connection: 1, channel: 0 },
+    { kind: "reset", connection: 1, channel: 0, reason: "r" },
   ];
-  for (const payload of payloads) assert.equal(broken(mux.receive(serving(), arrives(payload))), "frame.ids");
-  assert.equal(
-    mux.receive(serving(), arrives({ kind: "cancel", connection: 1, request: 1 })).kind,
-    "dropped",
-  );
+  for (const payload of payloads) {
+    assert.equal(broken(mux.receive(credited(), arrives(payload))), "frame.ids");
+  }
 });

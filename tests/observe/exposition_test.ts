@@ -51,6 +51,7 @@ Deno.test("the page of a node that did nothing yet, and of one that did everythi
   counted.committed(20_000, 99_999);
   counted.swept(2_500);
   counted.sweepFailed();
+  counted.called("demo", "add", "ok", 3);
   const families = parseExposition(describeNode(counted, LEVELS, PROCESS));
   assert.deepEqual([...families.keys()], names);
   for (

@@ -10,6 +10,7 @@ const text = await Deno.readTextFile(new URL("../../docs/operating.md", import.m
 function families(): Map<string, Family> {
   const counted = new CountedMetrics();
   counted.protocolError("delivery.gap");
+  counted.called("demo", "add", "ok", 3);
   const commits = { atomics: 0, writes: 0, mutations: 0, conflicts: 0, unknown: 0 };
   const node = { attached: 0, detached: 0, conduits: 0, draining: false, outboxBytes: 0, commits };
   return parseExposition(describeNode(counted, node, { resident: 0, heap: 0, startedAt: 0 }));

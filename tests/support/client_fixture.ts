@@ -12,6 +12,7 @@ const EVENTS: readonly SessionEventName[] = [
   "resumed",
   "detached",
   "lost",
+  "repeated",
   "taken-over",
   "ended",
   "credentials",

@@ -112,6 +112,16 @@ function judge(family: Family): void {
 }
 
 function judgeHistogram({ name, samples }: Family): void {
+  const groups = new Map<string, Sample[]>();
+  for (const sample of samples) {
+    const labels = new Map([...sample.labels].filter(([label]) => label !== "le"));
+    const group = seriesOf({ name, labels, value: 0 });
+    groups.set(group, [...groups.get(group) ?? [], sample]);
+  }
+  for (const group of groups.values()) judgeOneHistogram(name, group);
+}
+
+function judgeOneHistogram(name: string, samples: readonly Sample[]): void {
   const fail = (why: string): never => {
     throw new Error(`${name}: ${why}`);
   };

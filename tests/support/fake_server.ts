@@ -4,10 +4,11 @@ import assert from "node:assert/strict";
 import type { Dial, DialHandler } from "../../src/client/mod.ts";
 import type { FrameCodec, Subprotocol } from "../../src/protocol/codec.ts";
 import { codecFor } from "../../src/protocol/codecs.ts";
-import { encodeBody } from "../../src/protocol/body.ts";
+import { type BodyValue, encodeBody } from "../../src/protocol/body.ts";
 import { encodeConduit, encodeSession } from "../../src/protocol/encode.ts";
 import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
 import type {
+  Call,
   ConduitMessage,
   Established,
   Message,
@@ -133,6 +134,49 @@ export class FakeLine {
   async message(connection: number, ...values: Parameters<typeof encodeBody>[0][]): Promise<void> {
     await this.tell(
       ...values.map((value) => ({ kind: "message", connection, body: encodeBody(value) } as const)),
+    );
+  }
+
+  /** The client's calls of one method, or all of them. */
+  calls(method?: string): (Call & { readonly seq: number })[] {
+    return this.of("call").filter((call) => method === undefined || call.method === method);
+  }
+
+  /** The latest of them. */
+  call(method?: string): Call & { readonly seq: number } {
+    const call = this.calls(method).at(-1);
+    assert.ok(call !== undefined, `no call of ${method ?? "anything"} came`);
+    return call;
+  }
+
+  /** Answers a call with a result; its download is finished first. */
+  async answer(call: Call, value: BodyValue): Promise<void> {
+    const { connection, request, options } = call;
+    const channel = options?.download;
+    await this.tell(
+      ...(channel === undefined ? [] : [{ kind: "finish", connection, channel } as const]),
+      { kind: "response", connection, request, ok: true, body: encodeBody(value) },
+    );
+  }
+
+  /** Answers a call with an error; its download is reset first. */
+  async fail(call: Call, code: string, failure: { readonly [key: string]: BodyValue } = {}): Promise<void> {
+    const { connection, request, options } = call;
+    const channel = options?.download;
+    const body = encodeBody({ code, message: `it was ${code}`, ...failure });
+    await this.tell(
+      ...(channel === undefined ? [] : [{ kind: "reset", connection, channel, reason: "failed" } as const]),
+      { kind: "response", connection, request, ok: false, body },
+    );
+  }
+
+  /** Sends items on a call's download. */
+  async items(call: Call, ...values: BodyValue[]): Promise<void> {
+    const { connection, options } = call;
+    const channel = options?.download;
+    assert.ok(channel !== undefined, "the call has no download");
+    await this.tell(
+      ...values.map((value) => ({ kind: "item", connection, channel, body: encodeBody(value) } as const)),
     );
   }
 

@@ -203,6 +203,9 @@ export class TestClient {
     await settle();
   }
 
+  /** A session message was taken, in order, for the first time. */
+  protected noted(_message: Message): void {}
+
   #take(message: Message): void {
     switch (message.kind) {
       case "established":
@@ -220,6 +223,7 @@ export class TestClient {
       return;
     }
     this.received = message.seq;
+    this.noted(message);
     if (message.kind === "message") this.echoes.push(decodeBody(message.body));
     if (this.acks) this.peer!.send({ kind: "ack", received: this.received });
   }

@@ -1,9 +1,9 @@
 /**
  * Writes the golden vectors: `deno run --allow-write=tests/protocol/vectors tests/protocol/vectors/generate.ts`.
  *
- * The expected outcomes of `refusals`, `accepted`, `equal_bodies` and `malformed_bodies` are written by hand in their sources,
- * not computed. The encodings in `messages` and `bodies` are computed here, and checked in `tests/protocol` by hand-written
- * bytes and by another MessagePack implementation.
+ * The expected outcomes of `refusals`, `accepted`, `equal_bodies`, `malformed_bodies` and `scenarios` are written by hand in
+ * their sources, not computed. The encodings in `messages` and `bodies` are computed here, and checked in `tests/protocol` by
+ * hand-written bytes and by another MessagePack implementation.
  */
 
 import { encodeBody } from "../../../src/protocol/body.ts";
@@ -17,6 +17,7 @@ import {
 } from "../../../src/protocol/messages.ts";
 import { hex, typed } from "../typed_value.ts";
 import { EQUAL_BODIES } from "./source_equal_bodies.ts";
+import { scenariosJson } from "./source_scenarios.ts";
 import { BODIES, MESSAGES } from "./source_values.ts";
 import { ACCEPTED, MALFORMED_BODIES, REFUSALS, VECTOR_LIMITS } from "./source_frames.ts";
 
@@ -47,3 +48,4 @@ const files = {
 for (const [name, content] of Object.entries(files)) {
   Deno.writeTextFileSync(new URL(name, import.meta.url), `${JSON.stringify(content, null, 2)}\n`);
 }
+Deno.writeTextFileSync(new URL("scenarios.json", import.meta.url), scenariosJson());

@@ -1,0 +1,102 @@
+/**
+ * Accepted work: what was taken from the client and is not done (`architecture.md`, accepted work), and what connections
+ * hold beside it. It is bounded together with what waits for the client (`delivery.bounded`).
+ */
+
+import type { CallWords } from "../connection/connection_record.ts";
+import type { ConnectionState } from "../connection/mux_model.ts";
+import type { EncodedBody } from "../protocol/messages.ts";
+import { retainedCost } from "./delivery_state.ts";
+import type { SessionState, Work } from "./session_model.ts";
+
+/** Pieces of work that one session may have at once: their places are kept in its core. */
+export const MOST_WORK = 1024;
+
+/** What a piece of work costs beside its body and its words, bytes. */
+const WORK_OVERHEAD_BYTES = 128;
+
+/** The most that one connection keeps (`keep`), bytes. */
+export const KEPT_BYTES = 32 * 1024;
+
+/** Messages of one connection that may wait for the client's credit, bytes: they are in its record. */
+export const WAITING_BYTES = 16 * 1024;
+
+/** True if the session may hold so many more bytes; `storedBytes`: what its node has room for. */
+export function hasRoomFor(state: SessionState, bytes: number, storedBytes = Infinity): boolean {
+  const most = Math.min(state.settings.limits.storedBytes, storedBytes);
+  return retainedCost(state.delivery) + state.heldBytes + bytes <= most;
+}
+
+/** Takes a message or a call as work. @returns False where the session holds too much already. */
+export function addWork(
+  state: SessionState,
+  seq: number,
+  connection: number,
+  body: EncodedBody,
+  call: CallWords | null,
+  stored = false,
+): boolean {
+  const bytes = body.length + WORK_OVERHEAD_BYTES + (call === null ? 0 : wordsBytes(call));
+  if (state.work.size >= MOST_WORK || !hasRoomFor(state, bytes)) return false;
+  // A body is a view of its frame: a small one must not keep a large frame alive.
+  const own = body.buffer.byteLength > 2 * body.length ? body.slice() : body;
+  state.work.set(seq, { seq, connection, body: own, stored, bytes, call });
+  state.heldBytes += bytes;
+  return true;
+}
+
+/** A piece of work is in the store, and with whoever handles it. */
+export function workStored(work: Work): void {
+  work.stored = true;
+  work.body = NOTHING;
+}
+
+/** A piece of work is done, or nobody wants it any more. */
+export function dropWork(state: SessionState, seq: number): void {
+  const work = state.work.get(seq);
+  if (work === undefined) return;
+  state.work.delete(seq);
+  state.heldBytes -= work.bytes;
+}
+
+/** Puts work back that was taken for done by mistake. */
+export function restoreWork(state: SessionState, work: Work): void {
+  state.work.set(work.seq, work);
+  state.heldBytes += work.bytes;
+}
+
+/** A connection is gone: so is its work, and what it held. */
+export function dropWorkOf(state: SessionState, connection: number): void {
+  for (const { seq, connection: owner } of state.work.values()) {
+    if (owner === connection) dropWork(state, seq);
+  }
+  setHeld(state, connection, 0);
+}
+
+/** A connection's calls are over; its messages are not. */
+export function dropCallsOf(state: SessionState, connection: number): void {
+  for (const { seq, connection: owner, call } of state.work.values()) {
+    if (owner === connection && call !== null) dropWork(state, seq);
+  }
+}
+
+/** What a connection keeps and has waiting costs so many bytes now. */
+export function setHeld(state: SessionState, connection: number, bytes: number): void {
+  state.heldBytes += bytes - (state.heldOf.get(connection) ?? 0);
+  if (bytes === 0) state.heldOf.delete(connection);
+  else state.heldOf.set(connection, bytes);
+}
+
+/** What a connection holds beside its work, bytes. */
+export function heldBy({ kept, waiting }: ConnectionState): number {
+  return waiting.reduce((sum, body) => sum + body.length, kept?.length ?? 0);
+}
+
+function wordsBytes({ method, operation, metadata }: CallWords): number {
+  let bytes = method.length + (operation?.length ?? 0);
+  for (const [name, value] of Object.entries(metadata)) bytes += name.length + value.length;
+  // Characters of a string take up to three bytes.
+  return 3 * bytes;
+}
+
+const NOTHING = new Uint8Array(0);

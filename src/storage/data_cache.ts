@@ -1,0 +1,178 @@
+/**
+ * The data of services, as one node's transactions see it: what is committed, and what this node has decided and not yet
+ * committed.
+ *
+ * A key that an uncommitted write has is **held** by whoever wrote it (a session, or the like): its own further transactions
+ * go on from that write, everybody else's wait until it is committed or void. Holders only ever wait for the store, so
+ * nobody waits in a circle. What another node writes is found out by the version that a commit checks.
+ */
+
+import type { EncodedBody } from "../protocol/messages.ts";
+import { pack, unpack } from "../protocol/pack.ts";
+import { hashOf } from "../system/hash.ts";
+import { dataKey } from "./keys.ts";
+import type { SessionStore, StoreKey, Version } from "./session_store.ts";
+
+/** Committed entries that are remembered, and what they may hold together, bytes. */
+const REMEMBERED = 4_096;
+const REMEMBERED_BYTES = 8 * 1024 * 1024;
+
+/** One key. */
+export interface DataEntry {
+  readonly key: StoreKey;
+  readonly name: string;
+  /** What is committed, as far as is known; `known` is false until it was read, or when it may be old. */
+  known: boolean;
+  value: EncodedBody | null;
+  version: Version | null;
+  /** What the holder has decided last. */
+  pending: EncodedBody | null;
+  holder: object | null;
+  /** How many of the holder's transactions have written it. */
+  holds: number;
+  /** Raised whenever another value is seen here. */
+  revision: number;
+  loading: Promise<void> | null;
+  waiters: (() => void)[];
+}
+
+/** What was read, and at which revision. */
+export interface DataRead {
+  readonly value: EncodedBody | null;
+  readonly revision: number;
+}
+
+export class DataCache {
+  readonly store: SessionStore;
+  /** In the order of their last use. */
+  readonly #entries = new Map<string, DataEntry>();
+  #bytes = 0;
+
+  constructor(store: SessionStore) {
+    this.store = store;
+  }
+
+  /** Entries in memory. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** The entry of a service's key. */
+  entry(service: string, parts: readonly (string | number | boolean)[]): DataEntry {
+    const hash = hashOf(service, ...parts.map((part) => `${typeof part} ${String(part)}`));
+    return this.entryAt(dataKey(service, hash), hash);
+  }
+
+  /** The entry of any key whose value is a datum; `name` is the key's alone. */
+  entryAt(key: StoreKey, name: string): DataEntry {
+    const found = this.#entries.get(name);
+    if (found !== undefined) {
+      this.#entries.delete(name);
+      this.#entries.set(name, found);
+      return found;
+    }
+    const entry: DataEntry = {
+      ...{ key, name },
+      ...{ known: false, value: null, version: null, pending: null, holder: null, holds: 0 },
+      ...{ revision: 0, loading: null, waiters: [] },
+    };
+    this.#entries.set(name, entry);
+    return entry;
+  }
+
+  /** What `who` may go on from: its own last write, or what is committed once nobody else holds the key. */
+  async read(entry: DataEntry, who: object): Promise<DataRead> {
+    for (;;) {
+      if (entry.holder === who) return { value: entry.pending, revision: entry.revision };
+      if (entry.holder !== null) await released(entry);
+      else if (entry.known) return { value: entry.value, revision: entry.revision };
+      else await this.#load(entry);
+    }
+  }
+
+  /** Resolves when nobody but `who` holds the key. */
+  async free(entry: DataEntry, who: object): Promise<void> {
+    while (entry.holder !== null && entry.holder !== who) await released(entry);
+  }
+
+  /** `who` has decided on a value; nobody else may hold the key. */
+  hold(entry: DataEntry, who: object, value: EncodedBody | null): void {
+    entry.holder = who;
+    entry.holds++;
+    entry.pending = value;
+    entry.revision++;
+  }
+
+  /** A write of the holder's is committed, or void (`version` undefined); others go on with its last one. */
+  letGo(
+    entry: DataEntry,
+    committed?: { readonly value: EncodedBody | null; readonly version: Version },
+  ): void {
+    if (committed !== undefined) this.#remember(entry, committed);
+    if (--entry.holds > 0) return;
+    entry.holder = null;
+    entry.pending = null;
+    if (committed === undefined) entry.revision++;
+    for (const waiter of entry.waiters.splice(0)) waiter();
+    this.#trim();
+  }
+
+  /** What is known of a key may be old. */
+  doubt(entry: DataEntry): void {
+    if (entry.known) this.#bytes -= entry.value?.length ?? 0;
+    entry.known = false;
+    entry.value = null;
+    entry.version = null;
+    entry.revision++;
+  }
+
+  #remember(entry: DataEntry, { value, version }: { value: EncodedBody | null; version: Version }): void {
+    if (entry.known) this.#bytes -= entry.value?.length ?? 0;
+    entry.known = true;
+    entry.value = value;
+    // A key that was removed has no version, whatever removed it.
+    entry.version = value === null ? null : version;
+    this.#bytes += value?.length ?? 0;
+  }
+
+  async #load(entry: DataEntry): Promise<void> {
+    entry.loading ??= this.#fetch(entry).finally(() => entry.loading = null);
+    await entry.loading;
+  }
+
+  async #fetch(entry: DataEntry): Promise<void> {
+    const { revision } = entry;
+    const [found] = await this.store.get([entry.key]);
+    // Somebody decided on a value meanwhile, and may have committed it.
+    if (entry.revision !== revision) return;
+    const value = found === null || found === undefined ? null : decodeDatum(found.value);
+    this.#remember(entry, { value, version: found?.version ?? "" });
+    this.#trim();
+  }
+
+  #trim(): void {
+    if (this.#entries.size <= REMEMBERED && this.#bytes <= REMEMBERED_BYTES) return;
+    for (const [name, entry] of this.#entries) {
+      if (this.#entries.size <= REMEMBERED && this.#bytes <= REMEMBERED_BYTES) return;
+      if (entry.holder !== null || entry.loading !== null || entry.waiters.length > 0) continue;
+      this.#entries.delete(name);
+      this.doubt(entry);
+    }
+  }
+}
+
+/** The value of a key, as it is stored. */
+export function encodeDatum(value: EncodedBody): Uint8Array {
+  return pack([1, value]);
+}
+
+/** Reads {@link encodeDatum}. */
+export function decodeDatum(bytes: Uint8Array): EncodedBody {
+  const [layout, value] = unpack(bytes) as [number, EncodedBody];
+  if (layout !== 1) throw new Error(`a datum has layout ${layout}, which this version cannot read`);
+  return value;
+}
+
+function released(entry: DataEntry): Promise<void> {
+  return new Promise((resolve) => void entry.waiters.push(resolve));
+}
