@@ -11,6 +11,8 @@ export const BODY_BYTES = { least: 16, most: 257 };
 
 /** One peer's body, rewritten for each message: the encoding of a byte string, {@link TestBody.bytes} long in all. */
 export class TestBody {
+  /** What the encoding has before the byte string. */
+  static readonly headerBytes = HEADER_BYTES;
   readonly bytes: Uint8Array<ArrayBuffer>;
 
   /** @param size Bytes of the whole encoded body, within {@link BODY_BYTES}. */

@@ -5,7 +5,8 @@
  * alone. Prints `held` when all are idle, and after a line on standard input breaks them all and prints `dropped`.
  */
 
-import { HoldfastPeer, type Meter, openPeers, type System } from "./peers.ts";
+import type { Meter } from "./peers.ts";
+import { openPeers, type System } from "./systems.ts";
 
 const [system, url = "", count] = Deno.args;
 const meter: Meter = {
@@ -18,7 +19,7 @@ const meter: Meter = {
 const peers = await openPeers(system as System, Number(count), { url, bytes: 100, inFlight: 1, meter });
 for (const peer of peers) peer.fill();
 while (peers.some((peer) => peer.outstanding > 0)) await new Promise((resolve) => setTimeout(resolve, 5));
-for (const peer of peers) if (peer instanceof HoldfastPeer) peer.ack();
+for (const peer of peers) peer.ack();
 console.log("held");
 await Deno.stdin.read(new Uint8Array(1));
 await Promise.all(peers.map((peer) => peer.break()));

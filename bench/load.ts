@@ -1,5 +1,5 @@
 /**
- * The load generator, a process of its own: many connections with some messages each in flight, every echo checked.
+ * The load generator, a process of its own: many connections with some messages each in flight, every answer checked.
  *
  * Run as `deno run -A bench/load.ts '{"system": "bare", "url": "http://127.0.0.1:8080", "sockets": 50, "inFlight": 8}'`.
  * Prints one line of JSON, a `LoadResult`. An echo that is wrong, missing, doubled or out of order ends it with exit code 1.
@@ -7,8 +7,9 @@
 
 import { cpuTime } from "./cpu.ts";
 import { type LoadOptions, loadOptions, type LoadResult } from "./load_options.ts";
-import { HoldfastPeer, type Meter, openPeers } from "./peers.ts";
+import type { Meter } from "./peers.ts";
 import type { KvCounts } from "./servers/stats.ts";
+import { openPeers } from "./systems.ts";
 
 /** More round trips than a run can have. */
 const MOST_SAMPLES = 4_000_000;
@@ -101,7 +102,7 @@ async function run(options: LoadOptions): Promise<LoadResult> {
     if (performance.now() > patience) trips.failed(new Error(`echoes are missing after ${DRAIN_MS} ms`));
     await wait(5);
   }
-  for (const peer of peers) if (peer instanceof HoldfastPeer) peer.ack();
+  for (const peer of peers) peer.ack();
   await wait(STRAY_MS);
   await Promise.all(peers.map((peer) => peer.close()));
   const [p50 = NaN, p99 = NaN] = trips.quantiles(0.5, 0.99);

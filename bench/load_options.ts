@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { BODY_BYTES } from "./body.ts";
-import { SYSTEMS } from "./peers.ts";
+import { SYSTEMS } from "./systems.ts";
 
 /** The one argument of `bench/load.ts`. Times are milliseconds. */
 export const loadOptions = z.strictObject({

@@ -12,7 +12,7 @@
 
 import { cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
-import { type System, SYSTEMS } from "./peers.ts";
+import { type System, SYSTEMS } from "./systems.ts";
 import { type HeadToHead, headToHead, readParts, readSystems, writeCharts } from "./rivals/head_to_head.ts";
 import { judge, type Measurements, report } from "./report.ts";
 import { FULL, memory, QUICK, throughput } from "./scenarios.ts";

@@ -1,17 +1,8 @@
 /** The client's end of the load: one plain or Holdfast conversation each, checked for order and exactly-once. */
 
-import { msgpackCodec } from "../src/protocol/msgpack_codec.ts";
-import { encodeConduit, encodeSession } from "../src/protocol/encode.ts";
-import type { FrameCodec } from "../src/protocol/codec.ts";
-import { DEFAULT_LIMITS, PROTOCOL_VERSION } from "../src/protocol/limits.ts";
-import {
-  type Durability,
-  isSessionMessage,
-  type Message,
-  type SessionMessage,
-} from "../src/protocol/messages.ts";
-import { secret, systemRandom } from "../src/system/random.ts";
+import type { Durability, SessionMessage } from "../src/protocol/messages.ts";
 import { TestBody } from "./body.ts";
+import { type SessionHandler, SessionSocket } from "./session_socket.ts";
 
 /** Takes each round trip's time. */
 export interface Meter {
@@ -34,101 +25,184 @@ export interface PeerOptions {
   readonly meter: Meter;
 }
 
-/** One connection of the load. Each echo is answered by another message while {@link Peer.refilling} is set. */
+/** One connection of the load. Each answer leads to another message while {@link Peer.refilling} is set. */
 export abstract class Peer {
   refilling = false;
+  protected readonly options: PeerOptions;
+
+  constructor(options: PeerOptions) {
+    this.options = options;
+  }
+
   /** Settles when messages may be sent. */
   abstract readonly ready: Promise<void>;
-  protected readonly socket: WebSocket;
-  protected readonly body: TestBody;
+
+  /** Messages sent and not yet answered. */
+  abstract readonly outstanding: number;
+
+  /** Sends as many messages as may be in flight, in one turn. */
+  fill(): void {
+    this.sendNext(this.options.inFlight - this.outstanding, performance.now());
+  }
+
+  /** Acks what was not acked yet. */
+  abstract ack(): void;
+
+  /** Leaves; a Holdfast session is ended. Settles when the transport is closed. */
+  abstract close(): Promise<void>;
+
+  /** Closes the transport and says nothing of an end: a conduit break. */
+  abstract break(): Promise<void>;
+
+  protected abstract sendNext(count: number, now: number): void;
+
+  protected fail(what: string): void {
+    this.options.meter.failed(new Error(`peer ${this.options.number}: ${what}`));
+  }
+}
+
+/** Numbered bodies on their way, and their echoes, which come in order. */
+class Echoes {
   readonly #options: PeerOptions;
-  /** When message `n` was sent, at `n % inFlight`: echoes come in order. */
+  readonly #body: TestBody;
+  readonly #fail: (what: string) => void;
+  /** When message `n` was sent, at `n % inFlight`. */
   readonly #sentAt: Float64Array;
   #sent = 0;
   #echoed = 0;
-  #closing = false;
-  readonly #closed = Promise.withResolvers<void>();
 
-  constructor(options: PeerOptions, path: string, subprotocols: readonly string[]) {
+  constructor(options: PeerOptions, fail: (what: string) => void) {
     this.#options = options;
+    this.#body = new TestBody(options.bytes, options.number);
+    this.#fail = fail;
     this.#sentAt = new Float64Array(options.inFlight);
-    this.body = new TestBody(options.bytes, options.number);
-    this.socket = new WebSocket(`${options.url.replace(/^http/, "ws")}${path}`, [...subprotocols]);
-    this.socket.binaryType = "arraybuffer";
-    this.socket.onclose = ({ code, reason }) => {
-      if (!this.#closing) this.fail(`the server closed with ${code} ${reason}`);
-      this.#closed.resolve();
-    };
-    this.socket.onmessage = ({ data }) => this.received(new Uint8Array(data));
   }
 
-  /** Messages sent and not yet echoed. */
   get outstanding(): number {
     return this.#sent - this.#echoed;
   }
 
-  /** Sends as many messages as may be in flight, in one turn. */
-  fill(): void {
-    this.sendNext(this.#options.inFlight - this.outstanding, performance.now());
-  }
-
-  /** Leaves; a Holdfast session is ended. Settles when the transport is closed. */
-  close(): Promise<void> {
-    return this.break();
-  }
-
-  /** Closes the transport and says nothing of an end: a conduit break. */
-  break(): Promise<void> {
-    this.#closing = true;
-    this.socket.close();
-    return this.#closed.promise;
-  }
-
-  protected abstract received(frame: Uint8Array): void;
-
-  /** Sends `count` further messages that are numbered by {@link Peer.numbered}. */
-  protected abstract sendNext(count: number, now: number): void;
-
-  protected numbered(now: number): Uint8Array<ArrayBuffer> {
+  /** The next message's body, valid until the next call. */
+  next(now: number): Uint8Array<ArrayBuffer> {
     const index = this.#sent++;
     this.#sentAt[index % this.#sentAt.length] = now;
-    return this.body.number(index);
+    return this.#body.number(index);
   }
 
-  protected echoed(body: Uint8Array, now: number): void {
+  came(body: Uint8Array, now: number): void {
     const index = this.#echoed++;
-    if (index >= this.#sent) return this.fail(`an echo too many: ${this.#sent} messages were sent`);
-    const wrong = this.body.mismatch(body, index);
-    if (wrong !== null) return this.fail(wrong);
+    if (index >= this.#sent) return this.#fail(`an echo too many: ${this.#sent} messages were sent`);
+    const wrong = this.#body.mismatch(body, index);
+    if (wrong !== null) return this.#fail(wrong);
     this.#options.meter.record(now - this.#sentAt[index % this.#sentAt.length]!);
-  }
-
-  protected fail(what: string): void {
-    this.#options.meter.failed(new Error(`peer ${this.#options.number}: ${what}`));
   }
 }
 
 /** Speaks to a server that echoes WebSocket messages: one message, one frame. */
 export class PlainPeer extends Peer {
   readonly ready: Promise<void>;
+  readonly #echoes: Echoes;
+  readonly #socket: WebSocket;
+  readonly #closed = Promise.withResolvers<void>();
+  #closing = false;
 
   constructor(options: PeerOptions) {
-    super(options, "/", []);
-    this.ready = new Promise((resolve) => this.socket.onopen = () => resolve());
+    super(options);
+    this.#echoes = new Echoes(options, this.fail.bind(this));
+    this.#socket = new WebSocket(`${options.url.replace(/^http/, "ws")}/`);
+    this.#socket.binaryType = "arraybuffer";
+    this.#socket.onclose = ({ code, reason }) => {
+      if (!this.#closing) this.fail(`the server closed with ${code} ${reason}`);
+      this.#closed.resolve();
+    };
+    this.#socket.onmessage = ({ data }) => this.#received(new Uint8Array(data));
+    this.ready = new Promise((resolve) => this.#socket.onopen = () => resolve());
   }
 
-  protected override received(frame: Uint8Array): void {
-    const now = performance.now();
-    this.echoed(frame, now);
-    if (this.refilling) this.sendNext(1, now);
+  override get outstanding(): number {
+    return this.#echoes.outstanding;
+  }
+
+  override ack(): void {}
+
+  override close(): Promise<void> {
+    return this.break();
+  }
+
+  override break(): Promise<void> {
+    this.#closing = true;
+    this.#socket.close();
+    return this.#closed.promise;
   }
 
   protected override sendNext(count: number, now: number): void {
-    for (; count > 0; count--) this.socket.send(this.numbered(now));
+    for (; count > 0; count--) this.#socket.send(this.#echoes.next(now));
+  }
+
+  #received(frame: Uint8Array): void {
+    const now = performance.now();
+    this.#echoes.came(frame, now);
+    if (this.refilling) this.sendNext(1, now);
   }
 }
 
-const CONNECTION = 1;
+/** The one connection of a session under load. */
+export const CONNECTION = 1;
+
+/** A session with one connection to one service. */
+export abstract class SessionPeer extends Peer implements SessionHandler {
+  readonly ready: Promise<void>;
+  protected readonly session: SessionSocket;
+  readonly #service: string;
+  readonly #accepted = Promise.withResolvers<void>();
+  /** Answers of the frame that is being taken. */
+  #answers = 0;
+
+  constructor(options: PeerOptions, service: string, durability: Durability) {
+    super(options);
+    this.#service = service;
+    this.ready = this.#accepted.promise;
+    this.session = new SessionSocket({ url: options.url, durability }, this);
+    this.session.dial();
+  }
+
+  override ack(): void {
+    this.session.ack();
+  }
+
+  override close(): Promise<void> {
+    return this.session.end();
+  }
+
+  override break(): Promise<void> {
+    return this.session.break();
+  }
+
+  established(): void {
+    this.session.put({ kind: "open", connection: CONNECTION, service: this.#service });
+  }
+
+  took(message: SessionMessage, now: number): void {
+    if (!("connection" in message) || message.connection !== CONNECTION) {
+      return this.fail(`the server says ${message.kind} on another connection`);
+    }
+    if (message.kind === "accept") return this.#accepted.resolve();
+    this.#answers += this.answered(message, now);
+  }
+
+  frameTaken(now: number): void {
+    const answers = this.#answers;
+    this.#answers = 0;
+    if (this.refilling && answers > 0) this.sendNext(answers, now);
+  }
+
+  failed(what: string): void {
+    this.fail(what);
+  }
+
+  /** Checks what came. @returns How many messages may be sent in its place; anything unexpected is a failure. */
+  protected abstract answered(message: SessionMessage, now: number): number;
+}
 
 /** How a {@link HoldfastPeer} talks. */
 export interface Manner {
@@ -137,147 +211,35 @@ export interface Manner {
   readonly batched: boolean;
 }
 
-/** Speaks the protocol, MessagePack, to `echo`. Acks travel with messages. */
-export class HoldfastPeer extends Peer {
-  readonly ready: Promise<void>;
-  readonly #codec: FrameCodec = msgpackCodec(DEFAULT_LIMITS);
-  readonly #accepted = Promise.withResolvers<void>();
+/** Speaks to `echo`. */
+export class HoldfastPeer extends SessionPeer {
+  readonly #echoes: Echoes;
   readonly #batched: boolean;
-  #sequence = 0;
-  #received = 0;
-  #told = 0;
 
   constructor(options: PeerOptions, { durability, batched }: Manner) {
-    super(options, "/v1/connect", ["holdfast.v1.msgpack"]);
+    super(options, "echo", durability);
     this.#batched = batched;
-    this.ready = this.#accepted.promise;
-    this.socket.onopen = () => {
-      const challenge = secret(systemRandom);
-      this.#send([
-        encodeConduit({ kind: "start", version: PROTOCOL_VERSION, challenge, settings: { durability } }),
-      ]);
-    };
+    this.#echoes = new Echoes(options, this.fail.bind(this));
   }
 
-  /** Acks what was not acked yet. */
-  ack(): void {
-    if (this.#told < this.#received) this.#send([this.#ack()]);
-  }
-
-  override close(): Promise<void> {
-    this.#send([this.#ack(), encodeConduit({ kind: "close", reason: "done", detail: "the run is over" })]);
-    return super.close();
-  }
-
-  protected override received(frame: Uint8Array): void {
-    const now = performance.now();
-    const decoded = this.#codec.decode(frame);
-    if (!decoded.ok) return this.fail(`a frame that breaks ${decoded.violation.rule}`);
-    let echoes = 0;
-    for (const message of decoded.messages) {
-      if (!isSessionMessage(message)) this.#conduitMessage(message);
-      else if (this.#next(message) && message.kind === "message") {
-        echoes++;
-        this.echoed(message.body, now);
-      }
-    }
-    if (this.refilling && echoes > 0) this.sendNext(echoes, now);
+  override get outstanding(): number {
+    return this.#echoes.outstanding;
   }
 
   protected override sendNext(count: number, now: number): void {
-    let encoded = this.#told < this.#received ? [this.#ack()] : [];
     for (; count > 0; count--) {
-      const body = this.numbered(now);
-      encoded.push(encodeSession(++this.#sequence, { kind: "message", connection: CONNECTION, body }));
-      if (this.#batched) continue;
-      this.#send(encoded);
-      encoded = [];
+      this.session.put({ kind: "message", connection: CONNECTION, body: this.#echoes.next(now) });
+      if (!this.#batched) this.session.flush();
     }
-    if (encoded.length > 0) this.#send(encoded);
+    this.session.flush();
   }
 
-  #conduitMessage(message: Exclude<Message, SessionMessage>): void {
-    switch (message.kind) {
-      case "established":
-        // The confirming ack and what follows it leave in one frame.
-        return this.#send([
-          this.#ack(),
-          encodeSession(++this.#sequence, { kind: "open", connection: CONNECTION, service: "echo" }),
-        ]);
-      case "ack":
-        if (message.received > this.#sequence) this.fail(`ack ${message.received} of ${this.#sequence} sent`);
-        return;
-      case "ping":
-        return this.#send([encodeConduit({ kind: "pong", nonce: message.nonce })]);
-      default:
-        this.fail(`the server says ${JSON.stringify(message)}`);
+  protected override answered(message: SessionMessage, now: number): number {
+    if (message.kind !== "message") {
+      this.fail(`the server says ${message.kind}`);
+      return 0;
     }
+    this.#echoes.came(message.body, now);
+    return 1;
   }
-
-  /** Takes the next session message; anything but `accept` and echoes is a failure. */
-  #next(message: SessionMessage): boolean {
-    if (
-      message.seq !== this.#received + 1 || !("connection" in message) || message.connection !== CONNECTION
-    ) {
-      this.fail(`expected message ${this.#received + 1} of connection ${CONNECTION}, got ${message.seq}`);
-      return false;
-    }
-    this.#received = message.seq;
-    if (message.kind === "accept") this.#accepted.resolve();
-    else if (message.kind !== "message") this.fail(`the server says ${message.kind}`);
-    return true;
-  }
-
-  #ack(): Uint8Array {
-    this.#told = this.#received;
-    return encodeConduit({ kind: "ack", received: this.#received });
-  }
-
-  #send(encoded: readonly Uint8Array[]): void {
-    this.socket.send(this.#codec.join(encoded) as Uint8Array<ArrayBuffer>);
-  }
-}
-
-/** What is measured: servers without sessions, the floor first, and sessions of either class in either manner. */
-export const SYSTEMS = [
-  "bare",
-  "naive",
-  "ephemeral",
-  "durable",
-  "ephemeral-unbatched",
-  "durable-unbatched",
-] as const;
-
-/** One of {@link SYSTEMS}. */
-export type System = typeof SYSTEMS[number];
-
-const MANNERS: Readonly<Record<Exclude<System, "bare" | "naive">, Manner>> = {
-  "ephemeral": { durability: "ephemeral", batched: true },
-  "durable": { durability: "durable", batched: true },
-  "ephemeral-unbatched": { durability: "ephemeral", batched: false },
-  "durable-unbatched": { durability: "durable", batched: false },
-};
-
-/** Opens a peer for a system. */
-function openPeer(system: System, options: PeerOptions): PlainPeer | HoldfastPeer {
-  return system === "bare" || system === "naive"
-    ? new PlainPeer(options)
-    : new HoldfastPeer(options, MANNERS[system]);
-}
-
-/** Opens `count` peers, a few at a time so that no listen queue overflows, and waits until all may send. */
-export async function openPeers(
-  system: System,
-  count: number,
-  options: Omit<PeerOptions, "number">,
-): Promise<(PlainPeer | HoldfastPeer)[]> {
-  const peers: (PlainPeer | HoldfastPeer)[] = [];
-  for (let from = 0; from < count; from += 64) {
-    const some = Array.from({ length: Math.min(64, count - from) }, (_, i) => {
-      return openPeer(system, { ...options, number: from + i });
-    });
-    await Promise.all(some.map((peer) => peer.ready));
-    peers.push(...some);
-  }
-  return peers;
 }

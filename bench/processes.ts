@@ -2,7 +2,7 @@
 
 import { denoProgram, LineProcess } from "./line_process.ts";
 import type { LoadOptions, LoadResult } from "./load_options.ts";
-import type { System } from "./peers.ts";
+import type { System } from "./systems.ts";
 import type { ServerStats } from "./servers/stats.ts";
 
 /** How long a server may take to listen, and connections to be opened. Milliseconds. */

@@ -1,7 +1,7 @@
 /** Turns measurements into tables, and says which targets they meet. */
 
 import type { LoadResult } from "./load_options.ts";
-import { type System, SYSTEMS } from "./peers.ts";
+import { type System, SYSTEMS } from "./systems.ts";
 import type { Round, Shape, Weights } from "./scenarios.ts";
 
 /** All that one run of the bench measured; a part that was not asked for is absent. */

@@ -2,7 +2,7 @@
 
 import { Held, runLoad, Server } from "./processes.ts";
 import type { LoadResult } from "./load_options.ts";
-import type { System } from "./peers.ts";
+import type { System } from "./systems.ts";
 import type { ServerStats } from "./servers/stats.ts";
 
 /** How much is measured; times in milliseconds. */

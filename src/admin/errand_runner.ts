@@ -7,7 +7,7 @@
 
 import { describeError } from "../observe/json_log.ts";
 import type { Log } from "../observe/log.ts";
-import { join } from "../storage/session_write.ts";
+import { join } from "../storage/outbox_write.ts";
 import * as keys from "../storage/keys.ts";
 import type { Put, SessionStore, StoredEntry } from "../storage/session_store.ts";
 import { type Clock, sleepUntil } from "../system/clock.ts";

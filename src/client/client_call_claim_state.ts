@@ -12,7 +12,7 @@ export const CLAIM_MS = 60_000;
 
 /** A restored call that nobody asked for yet and that is the same as one that is made now; null if there is none. */
 export function restoredCall(state: ClientState, id: number, words: CallWords): number | null {
-  if (state.claimUntil === Infinity) return null;
+  if (state.unclaimed === 0) return null;
   const service = state.connections.get(id)?.service;
   for (const call of state.calls.values()) {
     if (call.claimed || call.method !== words.method || call.shape !== words.shape) continue;
@@ -27,6 +27,7 @@ export function claim(state: ClientState, key: number, effects: ClientEffect[]):
   const call = state.calls.get(key);
   if (call === undefined || call.claimed) return;
   call.claimed = true;
+  state.unclaimed--;
   state.changes++;
   if (call.outcome === null) {
     if (call.items !== null && size(call.items) > 0) effects.push({ kind: "item_arrived", call: key });
@@ -39,12 +40,8 @@ export function claim(state: ClientState, key: number, effects: ClientEffect[]):
 
 /** From now on restored calls wait to be asked for. */
 export function awaitClaims(state: ClientState, now: number): void {
-  let unclaimed = false;
-  for (const call of state.calls.values()) {
-    if (!call.claimed) unclaimed = true;
-    watchDeadline(state, Math.min(call.deadline, call.retryAt));
-  }
-  if (!unclaimed) return;
+  for (const call of state.calls.values()) watchDeadline(state, Math.min(call.deadline, call.retryAt));
+  if (state.unclaimed === 0) return;
   state.claimUntil = now + CLAIM_MS;
   watchDeadline(state, state.claimUntil);
 }

@@ -74,6 +74,7 @@ export function drop(state: ClientState, call: ClientCall): void {
   state.inboxBytes -= call.held;
   call.held = 0;
   state.changes++;
+  if (!call.claimed && state.calls.has(call.key)) state.unclaimed--;
   state.calls.delete(call.key);
   if (state.calls.size === 0) state.callsDueAt = Infinity;
   const connection = state.connections.get(call.connection);

@@ -229,7 +229,7 @@ export function callAnswered(
     return settle(state, call, { code: "internal", message: `a malformed answer: ${malformed}` }, effects);
   }
   if (ok && call.items !== null && !call.finished) {
-    const message = "the call was answered before its download was finished";
+    const message = "the call was answered with a result, and its download was reset";
     return settle(state, call, { code: "internal", message }, effects);
   }
   if (

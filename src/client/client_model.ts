@@ -175,7 +175,9 @@ export interface ClientState {
   readonly uploading: Set<ClientCall>;
   /** A call is due not before this; infinite while none has a time. */
   callsDueAt: number;
-  /** When restored calls that nobody asked for are given up. */
+  /** Restored calls that nobody asked for yet. */
+  unclaimed: number;
+  /** When these are given up. */
   claimUntil: number;
   /** A call of the server's is due not before this. */
   runningDueAt: number;
@@ -243,6 +245,7 @@ export function newClient(settings: ClientSettings, challenge: string): ClientSt
     lastCall: 0,
     uploading: new Set(),
     callsDueAt: Infinity,
+    unclaimed: 0,
     claimUntil: Infinity,
     runningDueAt: Infinity,
     served: new Set(),

@@ -198,6 +198,7 @@ function placeCall(state: ClientState, call: ClientCall): void {
     return;
   }
   state.calls.set(call.key, call);
+  state.unclaimed++;
   if (call.stage === "sent" || call.stage === "retrying") {
     call.kept = true;
     state.keptBytes += call.cost;

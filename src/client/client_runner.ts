@@ -106,7 +106,7 @@ export class ClientRunner {
     const restored = restoredCall(state, connection, words);
     const key = restored ?? state.lastCall + 1;
     this.#callers.set(key, caller);
-    caller.started(key);
+    caller.started(state, key);
     this.act(
       restored === null ? { kind: "call", connection, words } : { kind: "claim_call", call: key },
       state,
@@ -176,7 +176,9 @@ export class ClientRunner {
     state.offline = old.offline;
     state.lastCall = old.lastCall;
     this.#ready(state);
-    this.happen({ kind: "repeat", calls: old.repeatable.splice(0) });
+    const calls = old.repeatable.splice(0);
+    for (const { call } of calls) this.#callers.get(call.key)?.started(state, call.key);
+    this.happen({ kind: "repeat", calls });
     this.happen({ kind: "begin", backoff: true });
   }
 

@@ -6,6 +6,8 @@ export class HoldfastError extends Error {
   override readonly name = "HoldfastError";
   /** One word: a reason of the protocol or of the application. */
   readonly reason: string;
+  /** For a person; empty if there is nothing to say. */
+  readonly detail: string;
 
   /**
    * Builds the error.
@@ -16,5 +18,6 @@ export class HoldfastError extends Error {
   constructor(reason: string, detail: string) {
     super(detail === "" ? reason : `${reason}: ${detail}`);
     this.reason = reason;
+    this.detail = detail;
   }
 }

@@ -152,8 +152,10 @@ export class LiveCall implements Caller {
 
   // Caller
 
-  started(key: number): void {
+  started(state: ClientState, key: number): void {
+    this.#state = state;
     this.#key = key;
+    this.#record = null;
   }
 
   arrived(): void {
@@ -190,7 +192,6 @@ export class LiveCall implements Caller {
       const { code, message } = notTaken(ending ?? NO_PLACE);
       return this.#listener.failed(this.#error(code, message));
     }
-    this.#state = bound.state;
     signal?.addEventListener("abort", this.#aborted);
     runner.call(bound.state, bound.id, words, this);
   }

@@ -1,7 +1,7 @@
 /** Services of the application's, and the connections that the server opens to them. */
 
-import { encodeFailure } from "../protocol/rpc_error.ts";
-import { DETAIL_CHARACTERS, REASON_BYTES } from "../protocol/limits.ts";
+import { REASON_BYTES } from "../protocol/limits.ts";
+import { boundedText, encodeFailure } from "../protocol/rpc_error.ts";
 import type { ClientState } from "./client_model.ts";
 import type { ClientRunner } from "./client_runner.ts";
 import { HoldfastError } from "./errors.ts";
@@ -65,10 +65,9 @@ export class LiveServices {
 
   #decline(state: ClientState, connection: number, error: unknown): void {
     const runner = this.#runner();
-    if (error instanceof HoldfastError) {
-      const reason = error.reason.slice(0, REASON_BYTES / 4) || "ended";
-      const detail = error.message.slice(0, DETAIL_CHARACTERS);
-      return runner.act({ kind: "decline", connection, reason, detail }, state);
+    if (error instanceof HoldfastError && new TextEncoder().encode(error.reason).length <= REASON_BYTES) {
+      const { reason, detail } = error;
+      return runner.act({ kind: "decline", connection, reason, detail: boundedText(detail) }, state);
     }
     runner.act(
       { kind: "decline", connection, reason: "service-failed", detail: "the service failed" },

@@ -42,8 +42,8 @@ export type Called = Extract<ClientEffect, { readonly kind: "called" }>;
 
 /** Who made a call. */
 export interface Caller {
-  /** It is made now; `key` names it from here on. */
-  started(key: number): void;
+  /** It is made now, or goes on in another session; `key` names it there. */
+  started(state: ClientState, key: number): void;
   /** The first item is there to be consumed. */
   arrived(): void;
   /** The next item of the upload may come. */

@@ -37,7 +37,7 @@ export class UploadPump {
     } catch (error) {
       return this.#broke(error);
     }
-    if (next instanceof Promise) next.then((taken) => this.#take(taken), (error) => this.#broke(error));
+    if ("then" in next) next.then((taken) => this.#take(taken), (error) => this.#broke(error));
     else this.#take(next);
   }
 
@@ -47,7 +47,9 @@ export class UploadPump {
     this.#over = true;
     try {
       const returned = this.#source?.return?.();
-      if (returned instanceof Promise) returned.catch((error) => this.#sink.failed(error));
+      if (returned !== undefined && "then" in returned) {
+        returned.then(undefined, (error) => this.#sink.failed(error));
+      }
     } catch (error) {
       this.#sink.failed(error);
     }

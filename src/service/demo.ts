@@ -79,8 +79,8 @@ export function demoService({ clock }: { readonly clock: Clock }) {
         for await (const item of items) yield 2 * item;
       }),
 
-      /** Answers after `ms`. */
-      slow: method({ input: z.object({ ms: wait }), retry: "safe" }, ({ ms }, { signal }) => {
+      /** Answers after `ms`. It is not run again when its node is lost, to show what a caller is told then. */
+      slow: method({ input: z.object({ ms: wait }) }, ({ ms }, { signal }) => {
         return pause(clock, ms, signal);
       }),
 

@@ -7,8 +7,9 @@ import { ANONYMOUS } from "../access/authenticator.ts";
 import type { IncomingCall } from "../connection/call_state.ts";
 import type { EncodedBody } from "../protocol/messages.ts";
 import { decodeFailure, failureOf } from "../protocol/rpc_error.ts";
-import type { CallFailure, CallOutcome, Method, Service, Transaction } from "../service/service.ts";
+import type { CallFailure, CallOutcome, Service, Transaction } from "../service/service.ts";
 import { publicId } from "../system/random.ts";
+import { problemOf } from "./call_check.ts";
 import { type CallHost, LiveCall, type Overruling } from "./live_call.ts";
 import { type ConnectionHost, hostFailure, RunnerConnection } from "./runner_connection.ts";
 import type { Work } from "./session_model.ts";
@@ -320,34 +321,3 @@ export class ConnectionLife implements CallHost {
     metrics.called(this.service.name, known ? live.method : "unknown", outcome, clock.now() - live.startedAt);
   }
 }
-
-/** Why a call cannot be what its method is; null if it can. */
-function problemOf(call: IncomingCall, method: Method | undefined, service: string): CallFailure | null {
-  if (method === undefined) {
-    return {
-      code: "unknown-method",
-      message: `${service} has no method ${JSON.stringify(call.method.slice(0, 64))}`,
-    };
-  }
-  const wants = WANTS[method.kind];
-  const [uploads, downloads] = [call.upload !== null, call.download !== null];
-  if (uploads !== wants.upload || downloads !== wants.download) {
-    const needs = `${wants.upload ? "an" : "no"} upload and ${wants.download ? "a" : "no"} download channel`;
-    return { code: "invalid-argument", message: `${call.method} is a ${method.kind}: it takes ${needs}` };
-  }
-  if (call.operation !== null && (wants.upload || wants.download)) {
-    return {
-      code: "invalid-argument",
-      message: `${call.method} is a ${method.kind}: it takes no operation key`,
-    };
-  }
-  return null;
-}
-
-const WANTS: { readonly [K in Method["kind"]]: { readonly upload: boolean; readonly download: boolean } } = {
-  transaction: { upload: false, download: false },
-  method: { upload: false, download: false },
-  download: { upload: false, download: true },
-  upload: { upload: true, download: false },
-  duplex: { upload: true, download: true },
-};

@@ -15,13 +15,12 @@ import { type Metrics, NO_METRICS } from "../observe/metrics.ts";
 import { NO_TRACING, type Tracing } from "../observe/tracing.ts";
 import type { FrameCodec, Subprotocol } from "../protocol/codec.ts";
 import { codecFor } from "../protocol/codecs.ts";
-import type { Limits } from "../protocol/limits.ts";
 import type { Start } from "../protocol/messages.ts";
 import type { Reason } from "../protocol/reasons.ts";
 import type { Service } from "../service/service.ts";
 import { Committer } from "../storage/committer.ts";
 import { DataCache } from "../storage/data_cache.ts";
-import type { SessionStore, StoreLimits } from "../storage/session_store.ts";
+import type { StoreLimits } from "../storage/session_store.ts";
 import type { StoredSession } from "../storage/session_write.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Random } from "../system/random.ts";
@@ -30,66 +29,16 @@ import { DRAINING, rateLimited, type Refusal, UNAVAILABLE } from "./admission_st
 import { Drain } from "./drain_runner.ts";
 import { EndedMemory } from "./ended_memory.ts";
 import { Link, type LinkHost } from "./link.ts";
+import { DEFAULT_STRANGERS, type RegistryOptions, type StrangerLimits } from "./registry_options.ts";
 import { reasonOfLoss } from "./lost_conduit.ts";
 import { OperationsRunner } from "./operations_runner.ts";
 import type { SessionState } from "./session_model.ts";
 import type { RunnerHost } from "./runner_host.ts";
 import { SessionRunner } from "./session_runner.ts";
-import { DEFAULT_SLOTS, NODE_FULL, type SlotLimits, Slots } from "./slots_runner.ts";
+import { DEFAULT_SLOTS, NODE_FULL, Slots } from "./slots_runner.ts";
 import type { TokenHash } from "./token_state.ts";
 
-/** What strangers may do before it is known who they are. */
-export interface StrangerLimits {
-  /** Conduits whose handshake is not over. */
-  readonly conduits: number;
-  /** Reads of the store on behalf of those who are not authenticated, at once. */
-  readonly reads: number;
-  /** New handshakes per second and address. */
-  readonly handshakesPerAddress: number;
-  /** Resumes per second and address. */
-  readonly resumesPerAddress: number;
-}
-
-/** The defaults of the settings. */
-export const DEFAULT_STRANGERS: StrangerLimits = {
-  conduits: 4_096,
-  reads: 64,
-  handshakesPerAddress: 100,
-  resumesPerAddress: 1_000,
-};
-
-/** What a registry is told at the start; durations in milliseconds. */
-export interface RegistryOptions {
-  readonly store: SessionStore;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly services: readonly Service[];
-  /** What clients are told of the node; `boot` is new at every start of the process. */
-  readonly node: string;
-  readonly boot: string;
-  readonly region?: string | undefined;
-  readonly limits: Limits;
-  readonly resumeWindow: number;
-  /** Null: sessions never end for being idle. */
-  readonly idleTimeout: number | null;
-  /** How long a detached durable session stays in memory. */
-  readonly parkAfter: number;
-  readonly handshakeTimeout: number;
-  readonly keepalive: { readonly interval: number; readonly timeout: number };
-  /** What happens when a replaced token is presented: the session is untouched, or ended (`resume.rotate`). */
-  readonly tokenReuse: "keep" | "end";
-  /** Absent: nothing is counted. */
-  readonly metrics?: Metrics;
-  /** Absent: nothing is traced. */
-  readonly tracing?: Tracing;
-  /** Absent: nobody is authenticated. */
-  readonly authenticator?: Authenticator;
-  /** Absent: the settings' defaults. */
-  readonly slots?: SlotLimits;
-  /** Absent: the settings' defaults. */
-  readonly strangers?: StrangerLimits;
-}
+export { DEFAULT_STRANGERS, type RegistryOptions, type StrangerLimits } from "./registry_options.ts";
 
 export class SessionRegistry implements LinkHost, RunnerHost {
   readonly options: RegistryOptions;

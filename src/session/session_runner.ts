@@ -9,7 +9,7 @@ import { closeCode, type Reason } from "../protocol/reasons.ts";
 import type { Put } from "../storage/session_store.ts";
 import type { StoredSession } from "../storage/session_write.ts";
 import { Turn } from "../system/turn.ts";
-import { EphemeralCommits } from "./ephemeral_commits.ts";
+import { durableTransactions, ephemeralTransactions } from "./session_transactions.ts";
 import type { Link } from "./link.ts";
 import { LiveCredentials } from "./live_credentials.ts";
 import type { AttachRequest, RunnerHost } from "./runner_host.ts";
@@ -18,6 +18,7 @@ import type { ServedSession } from "./served_session.ts";
 import { type CommittedSession, SessionCommits } from "./session_commits.ts";
 import { type AttachOutcome, SessionConduits } from "./session_conduits.ts";
 import { SessionMeter } from "./session_meter.ts";
+import { SessionTimer } from "./session_timer.ts";
 import { SessionServices } from "./session_services.ts";
 import type {
   CommitPoint,
@@ -27,7 +28,7 @@ import type {
   SessionState,
 } from "./session_model.ts";
 import { partsOf, step, wakeAt } from "./session_state.ts";
-import { TransactionQueue } from "./transaction_queue.ts";
+import type { TransactionQueue } from "./transaction_queue.ts";
 
 /** Microtasks that what just began has to be done within the commit of what it handles. */
 const FRESH_MICROTASKS = 64;
@@ -39,6 +40,7 @@ export class SessionRunner implements ServedSession, CommittedSession {
   readonly #conduits: SessionConduits;
   readonly #commits: SessionCommits;
   readonly #meter: SessionMeter;
+  readonly #timer: SessionTimer;
   /** What services do outside of a turn is a turn of its own, however many steps it takes. */
   readonly #late: Turn;
   /** Made when they are first needed: most sessions never do. */
@@ -46,8 +48,6 @@ export class SessionRunner implements ServedSession, CommittedSession {
   #transactions: TransactionQueue | null = null;
   #inTurn = false;
   #waitsForFresh = false;
-  #cancelTimer: (() => void) | null = null;
-  #timerAt = Infinity;
   #gone = false;
   /** It was read from the store, and what it left undone has not been taken up. */
   #unresumed: boolean;
@@ -60,6 +60,7 @@ export class SessionRunner implements ServedSession, CommittedSession {
     this.#conduits = new SessionConduits(this, host);
     this.#commits = new SessionCommits(this, host, stored);
     this.#meter = new SessionMeter(host.metrics, state.delivery);
+    this.#timer = new SessionTimer(host.clock, () => this.#woke());
     this.#late = new Turn(() => this.#lateTurnEnded());
     this.#unresumed = restored;
   }
@@ -191,20 +192,9 @@ export class SessionRunner implements ServedSession, CommittedSession {
   }
 
   get transactions(): TransactionQueue {
-    if (this.#transactions !== null) return this.#transactions;
-    const { dataCache: cache, clock, random, committer, boot } = this.#host;
-    const ports = { cache, clock, random };
-    if (this.#commits.durable) {
-      return this.#transactions = new TransactionQueue({ ...ports, ripe: () => this.#commitSoon() });
-    }
-    const commits = new EphemeralCommits({ committer, boot, random, limits: this.#host.storeLimits }, {
-      decided: (decisions) => this.#decided(decisions),
-      get queue() {
-        return queue;
-      },
-    });
-    const queue = new TransactionQueue({ ...ports, ripe: () => commits.request() });
-    return this.#transactions = queue;
+    return this.#transactions ??= this.#commits.durable
+      ? durableTransactions(this.#host, () => this.#commitSoon())
+      : ephemeralTransactions(this.#host, (actions) => actions.forEach((action) => this.act(action)));
   }
 
   // CommittedSession
@@ -259,15 +249,6 @@ export class SessionRunner implements ServedSession, CommittedSession {
     this.#services.resume();
   }
 
-  arm(): void {
-    this.#arm();
-  }
-
-  /** What the transactions of an ephemeral session decided is committed. */
-  #decided(actions: readonly ServiceAction[]): void {
-    for (const action of actions) this.act(action);
-  }
-
   #turn(event: SessionEvent): void {
     if (this.#gone) return;
     this.#inTurn = true;
@@ -298,7 +279,7 @@ export class SessionRunner implements ServedSession, CommittedSession {
     // An ephemeral session is in no store: it has ended when it says so.
     if (!this.#commits.durable && this.state.ended !== null) return this.#leave("ended");
     this.#services.serveWaiters();
-    this.#arm();
+    this.arm();
   }
 
   /** Handlers that just began may be done in a moment: then all of it is one commit. */
@@ -330,8 +311,7 @@ export class SessionRunner implements ServedSession, CommittedSession {
   #leave(why: "parked" | "ended" | "moved"): void {
     if (this.#gone) return;
     this.#gone = true;
-    this.#cancelTimer?.();
-    this.#cancelTimer = null;
+    this.#timer.stop();
     this.#transactions?.close();
     // Of a session that ended, services have heard; one that is parked goes on.
     if (why === "moved") this.#services.moved();
@@ -342,23 +322,15 @@ export class SessionRunner implements ServedSession, CommittedSession {
     this.#services.serveWaiters();
   }
 
-  /** One timer, set to the earliest deadline; a deadline that moved later is found out when it fires. */
-  #arm(): void {
-    if (this.#gone) return;
-    const at = Math.min(wakeAt(this.state) ?? Infinity, this.#parkAt());
-    if (at >= this.#timerAt) return;
-    this.#cancelTimer?.();
-    this.#timerAt = at;
-    this.#cancelTimer = this.#host.clock.wakeAt(at, () => this.#woke());
+  arm(): void {
+    if (!this.#gone) this.#timer.arm(Math.min(wakeAt(this.state) ?? Infinity, this.#parkAt()));
   }
 
   #woke(): void {
-    this.#timerAt = Infinity;
-    this.#cancelTimer = null;
     const now = this.#host.clock.now();
     if (now >= this.#parkAt()) return this.#leave("parked");
     if (now >= (wakeAt(this.state) ?? Infinity)) this.#turn({ kind: "woke", now });
-    else this.#arm();
+    else this.arm();
   }
 
   /** A durable session that nobody attends is all in the store; it may leave when its last commit and its work are done. */

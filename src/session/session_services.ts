@@ -1,11 +1,11 @@
 /** Calls the services of one session's connections, and turns what they do into actions of that session. */
 
 import type { IncomingCall } from "../connection/call_state.ts";
-import type { Opening } from "../connection/mux_state.ts";
 import { describeError } from "../observe/json_log.ts";
 import type { EncodedBody, Metadata } from "../protocol/messages.ts";
-import type { Acceptance, Rejection, Service } from "../service/service.ts";
+import type { Service } from "../service/service.ts";
 import { ConnectionLife, type LifeHost } from "./connection_life.ts";
+import { offer } from "./connection_offer.ts";
 import { RunnerConnection } from "./runner_connection.ts";
 import type { ServedSession, ServingNode } from "./served_session.ts";
 import type { SessionEffect } from "./session_model.ts";
@@ -63,7 +63,7 @@ export class SessionServices implements LifeHost {
   perform(effect: ServiceEffect): void {
     switch (effect.kind) {
       case "offer":
-        return this.#offer(effect.connection, effect.service, effect.metadata);
+        return offer(this, effect.connection, effect.service, effect.metadata);
       case "deliver":
         return this.#deliver(effect.connection, effect.body, effect.seq);
       case "call":
@@ -103,13 +103,13 @@ export class SessionServices implements LifeHost {
   resume(): void {
     const { state } = this.session;
     for (const connection of [...state.mux.connections.values()]) {
-      const { id, service, lostWith, phase, offer, held, calls } = connection;
+      const { id, service, lostWith, phase, offer: metadata, held, calls } = connection;
       if (lostWith !== null) {
         const detail = "it depended on a process that is gone";
         this.session.act({ do: "end", connection: id, reason: lostWith, detail });
         continue;
       }
-      if (connection.ending === null && phase === "offered") this.#offer(id, service, offer ?? {});
+      if (connection.ending === null && phase === "offered") offer(this, id, service, metadata ?? {});
       else this.#resumed(id, service);
       const incoming = [...calls?.incoming.values() ?? []].filter(({ early }) => early === null);
       if (held.length === 0 && incoming.length === 0) continue;
@@ -122,7 +122,7 @@ export class SessionServices implements LifeHost {
         return work === undefined ? [] : [{ call, work }];
       });
       life.restore(messages, works);
-      this.#forgetIdle(life);
+      this.forgetIdle(life);
     }
     for (const work of state.work.values()) if (work.stored) workStored(work);
   }
@@ -161,11 +161,36 @@ export class SessionServices implements LifeHost {
     const found = this.#lives.get(id);
     if (found !== undefined) return found;
     const service = this.node.services.get(this.session.state.mux.connections.get(id)?.service ?? "");
-    return this.#begin(id, service ?? NO_SERVICE);
+    return this.begin(id, service ?? NO_SERVICE);
   }
 
   opened(id: number, handler: Service): void {
-    this.#begin(id, handler);
+    this.begin(id, handler);
+  }
+
+  // Of offers
+
+  /** The life of a connection, if there is one. */
+  lifeAt(id: number): ConnectionLife | undefined {
+    return this.#lives.get(id);
+  }
+
+  begin(id: number, service: Service): ConnectionLife {
+    const life = new ConnectionLife(this, id, service);
+    this.#lives.set(id, life);
+    return life;
+  }
+
+  /** One that a service opened stays: its handler is known nowhere else. */
+  forgetIdle(life: ConnectionLife): void {
+    if (life.idle && this.node.services.get(life.service.name) === life.service) this.#lives.delete(life.id);
+  }
+
+  /** The service does not take the connection after all. */
+  abandon(id: number): void {
+    const life = this.#lives.get(id);
+    this.#lives.delete(id);
+    life?.end("connection-ended");
   }
 
   wait(waiter: () => boolean): void {
@@ -178,9 +203,13 @@ export class SessionServices implements LifeHost {
   }
 
   finished(life: ConnectionLife): void {
+    this.decided();
+    this.forgetIdle(life);
+  }
+
+  decided(): void {
     this.#running--;
     if (this.#begun > 0) this.#begun--;
-    this.#forgetIdle(life);
   }
 
   threw(service: string, error: unknown): void {
@@ -189,63 +218,6 @@ export class SessionServices implements LifeHost {
       service,
       error: describeError(error),
     });
-  }
-
-  /** The client opens a connection: a service takes it or rejects it. */
-  #offer(id: number, name: string, metadata: Metadata): void {
-    const service = this.node.services.get(name);
-    if (service === undefined) {
-      const detail = `no service ${JSON.stringify(name)} here`;
-      return this.session.act({ do: "reject", connection: id, reason: "unknown-service", detail });
-    }
-    const connection = new RunnerConnection(this, id);
-    // What the service does before it has accepted follows the accept.
-    connection.collect();
-    let answer: ReturnType<NonNullable<Service["onOpen"]>>;
-    try {
-      answer = service.onOpen?.(connection, metadata);
-    } catch (error) {
-      this.threw(name, error);
-      answer = FAILED;
-    }
-    if (!(answer instanceof Promise)) return this.#answerOffer(id, service, connection, answer);
-    const life = this.#begin(id, service);
-    life.opening = true;
-    this.begun();
-    const late = (given: Acceptance | Rejection | void) => {
-      this.#running--;
-      // The client may have ended it meanwhile.
-      if (this.#lives.get(id) === life) this.#answerOffer(id, service, connection, given);
-    };
-    answer.then(late, (error: unknown) => {
-      this.threw(name, error);
-      late(FAILED);
-    });
-  }
-
-  #answerOffer(
-    id: number,
-    service: Service,
-    connection: RunnerConnection,
-    answer: Acceptance | Rejection | void,
-  ): void {
-    const actions = connection.collected();
-    const life = this.#lives.get(id);
-    if (answer !== undefined && "reason" in answer) {
-      this.#lives.delete(id);
-      life?.end("connection-ended");
-      return this.session.act({ do: "reject", connection: id, reason: answer.reason, detail: answer.detail });
-    }
-    const opening: Opening = {
-      ...(answer?.metadata === undefined ? {} : { metadata: answer.metadata }),
-      ...(service.messageCredit === undefined ? {} : { messageCredit: service.messageCredit }),
-      ...(service.description === undefined ? {} : { schema: service.description.hash }),
-    };
-    this.session.act({ do: "accept", connection: id, ...opening });
-    for (const action of actions) this.session.act(action);
-    if (life === undefined) return;
-    life.accepted();
-    this.#forgetIdle(life);
   }
 
   #resumed(id: number, name: string): void {
@@ -272,7 +244,7 @@ export class SessionServices implements LifeHost {
     const life = this.#lifeFor(id, name);
     if (life === null) return;
     life.deliver(body, seq);
-    this.#forgetIdle(life);
+    this.forgetIdle(life);
   }
 
   /** Nothing is alive on the connection, and nothing will be if the service is done at once. */
@@ -292,7 +264,7 @@ export class SessionServices implements LifeHost {
       return;
     }
     this.session.act({ do: "hold", connection: id, seq, body });
-    this.#begin(id, service).await(connection, handling, seq);
+    this.begin(id, service).await(connection, handling, seq);
   }
 
   #deliverVolatile(id: number, name: string, body: EncodedBody): void {
@@ -310,7 +282,7 @@ export class SessionServices implements LifeHost {
     const life = name === undefined ? null : this.#lifeFor(id, name);
     if (life === null) return;
     life.call(call, body, false);
-    this.#forgetIdle(life);
+    this.forgetIdle(life);
   }
 
   /** The client accepted a connection that a service opened. */
@@ -334,24 +306,12 @@ export class SessionServices implements LifeHost {
     const found = this.#lives.get(id);
     if (found !== undefined) return found;
     const service = this.node.services.get(name);
-    if (service !== undefined) return this.#begin(id, service);
+    if (service !== undefined) return this.begin(id, service);
     const detail = `this node does not serve ${JSON.stringify(name)} any more`;
     this.session.act({ do: "end", connection: id, reason: "unknown-service", detail });
     return null;
   }
-
-  #begin(id: number, service: Service): ConnectionLife {
-    const life = new ConnectionLife(this, id, service);
-    this.#lives.set(id, life);
-    return life;
-  }
-
-  /** One that a service opened stays: its handler is known nowhere else. */
-  #forgetIdle(life: ConnectionLife): void {
-    if (life.idle && this.node.services.get(life.service.name) === life.service) this.#lives.delete(life.id);
-  }
 }
 
-const FAILED: Rejection = { reason: "service-failed", detail: "the service failed" };
 const NO_SERVICE: Service = { name: "none" };
 const NOTHING = new Uint8Array(0);

@@ -27,7 +27,7 @@ export interface Spill {
 
 /** What the store holds of a session's connections. */
 export interface StoredConnections {
-  /** Those that have a record of their own. */
+  /** Those that have a record of their own, be it one that says that they are gone. */
   readonly records: ReadonlySet<number>;
   /** Those that have what they keep in a value of its own, and which version of it. */
   readonly kept: ReadonlyMap<number, number>;
@@ -74,8 +74,10 @@ export function planConnections(
       continue;
     }
     // A spilled one would come back without a word that it is gone.
-    if (stored.spill !== null) puts.push({ key, value: record(stored.spill, attempt.flush, null) });
-    else if (records.delete(id)) deletes.push(key);
+    if (stored.spill !== null) {
+      puts.push({ key, value: record(stored.spill, attempt.flush, null) });
+      records.add(id);
+    } else if (records.delete(id)) deletes.push(key);
     if (kept.delete(id)) deletes.push(keptKey(state.id, id));
   }
   if (puts.length + deletes.length > MOST_VALUES || bytes > MOST_BYTES) return spill(state, stored, attempt);

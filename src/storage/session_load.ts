@@ -24,7 +24,8 @@ import {
   type Tombstone,
 } from "./session_record.ts";
 import type { Range, SessionStore, StoredEntry, StoreKey, Version } from "./session_store.ts";
-import { join, partKeys, type StoredSession } from "./session_write.ts";
+import { join, partKeys } from "./outbox_write.ts";
+import type { StoredSession } from "./session_write.ts";
 import { decodeWork, workKeys, type WorkSegment } from "./work_write.ts";
 
 /** What the store holds of a session. */

@@ -29,7 +29,9 @@ Deno.test("a call gives its answer, and leaves nothing behind", async () => {
 Deno.test("a call says what its options say, and nothing where they say nothing", async () => {
   const { connection, line } = await attachedClient();
   void connection.call("plain").catch(() => {});
-  void connection.call("full", 1, { operation: "key-1", timeout: 2500, metadata: { a: "b" } }).catch(() => {});
+  void connection.call("full", 1, { operation: "key-1", timeout: 2500, metadata: { a: "b" } }).catch(
+    () => {},
+  );
   await settle();
   const [plain, full] = line.calls();
   assert.equal(plain!.options, undefined);
@@ -102,7 +104,12 @@ Deno.test("a message before a call stays before it, whatever holds them up", asy
   const line = await server.establish();
   assert.equal(line.calls().length, 0);
   await line.tell({ kind: "accept", connection: 1 });
-  assert.deepEqual(line.numbered.slice(-4).map(({ kind }) => kind), ["message", "message", "call", "message"]);
+  assert.deepEqual(line.numbered.slice(-4).map(({ kind }) => kind), [
+    "message",
+    "message",
+    "call",
+    "message",
+  ]);
 });
 
 // @rule connection.early
@@ -457,8 +464,10 @@ Deno.test("thousands of calls leave nothing behind: no call, no waiter, no timer
   const controller = new AbortController();
   let answered = 0;
   for (let round = 0; round < 20; round++) {
-    const calls = Array.from({ length: 100 }, (_, n) =>
-      connection.call("c", n, { timeout: 60_000, ...(n % 10 === 0 ? { signal: controller.signal } : {}) })
+    const calls = Array.from(
+      { length: 100 },
+      (_, n) =>
+        connection.call("c", n, { timeout: 60_000, ...(n % 10 === 0 ? { signal: controller.signal } : {}) }),
     );
     const all = Promise.all(calls);
     let from = round * 100;

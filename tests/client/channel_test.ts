@@ -51,16 +51,22 @@ Deno.test("a download that breaks off throws, after what had arrived: never an e
 });
 
 // @rule channel.finish
-Deno.test("an answer without the end of its download is an error, and so is a malformed item", async () => {
+Deno.test("a good answer after a reset is an error all the same, and so is a malformed item", async () => {
   const { connection, line } = await attachedClient();
-  const unfinished = takeAll(connection.download("a"));
+  const broken = takeAll(connection.download("a"));
   const malformed = takeAll(connection.download("b"));
   await settle();
   const [a, b] = line.calls();
   await line.items(a!, 1);
+  await line.tell({ kind: "reset", connection: 1, channel: a!.options!.download!, reason: "failed" });
   await line.answer({ ...a!, options: {} }, null);
-  assert.equal(codeOf((await unfinished).error), "internal");
-  await line.tell({ kind: "item", connection: 1, channel: b!.options!.download!, body: new Uint8Array([0xc1]) });
+  assert.equal(codeOf((await broken).error), "internal");
+  await line.tell({
+    kind: "item",
+    connection: 1,
+    channel: b!.options!.download!,
+    body: new Uint8Array([0xc1]),
+  });
   assert.equal(codeOf((await malformed).error), "internal");
   assert.equal(line.of("cancel")[0]?.request, b!.request);
 });
@@ -205,13 +211,17 @@ Deno.test("the end of a connection ends its downloads with an error, after what 
 });
 
 /** An application's items, with a record of how far it was asked. */
-function source(count: number): { items: Iterable<BodyValue>; readonly asked: number; readonly returned: boolean } {
+function source(
+  count: number,
+): { items: Iterable<BodyValue>; readonly asked: number; readonly returned: boolean } {
   const record = { asked: 0, returned: false };
   const items = {
     [Symbol.iterator]: () => ({
       next: () => {
         record.asked++;
-        return record.asked <= count ? { done: false, value: record.asked } : { done: true, value: undefined };
+        return record.asked <= count
+          ? { done: false, value: record.asked }
+          : { done: true, value: undefined };
       },
       return: () => {
         record.returned = true;
@@ -243,7 +253,10 @@ Deno.test("an upload sends against credit, asks for the next item only when the 
   await line.tell({ kind: "credit", connection: 1, channel: 1, additional: 2 });
   assert.deepEqual([line.of("item").length, mine.asked], [18, 19]);
   await line.tell({ kind: "credit", connection: 1, channel: 1, additional: 8 });
-  assert.deepEqual(line.of("item").map(({ body }) => decodeBody(body)), Array.from({ length: 20 }, (_, n) => n + 1));
+  assert.deepEqual(
+    line.of("item").map(({ body }) => decodeBody(body)),
+    Array.from({ length: 20 }, (_, n) => n + 1),
+  );
   assert.deepEqual(line.of("finish").map(({ channel }) => channel), [1]);
   await line.answer(call, 210);
   assert.equal(await answer, 210);
@@ -254,9 +267,13 @@ Deno.test("an upload sends against credit, asks for the next item only when the 
 Deno.test("an upload without items is a finish, and one of an async iterable is like any other", async () => {
   const { connection, line } = await attachedClient();
   const empty = connection.upload("sum", null, []);
-  const three = connection.upload("sum", null, async function* () {
-    for (let n = 1; n <= 3; n++) yield await Promise.resolve(n);
-  }());
+  const three = connection.upload(
+    "sum",
+    null,
+    async function* () {
+      for (let n = 1; n <= 3; n++) yield await Promise.resolve(n);
+    }(),
+  );
   await settle();
   const [a, b] = line.calls();
   assert.deepEqual(line.of("finish").map(({ channel }) => channel).sort(), [1, 3]);
@@ -289,19 +306,30 @@ Deno.test("items wait for room in the window, and other connections' messages ta
 Deno.test("items that throw reset the upload, and the call fails with what was thrown", async () => {
   const { session, connection, line } = await attachedClient();
   const problem = new Error("the disk is gone");
-  const sync = connection.upload("a", null, (function* () {
-    yield 1;
-    throw problem;
-  })());
-  const asynchronous = connection.upload("b", null, (async function* () {
-    yield await Promise.resolve(1);
-    throw problem;
-  })());
+  const sync = connection.upload(
+    "a",
+    null,
+    (function* () {
+      yield 1;
+      throw problem;
+    })(),
+  );
+  const asynchronous = connection.upload(
+    "b",
+    null,
+    (async function* () {
+      yield await Promise.resolve(1);
+      throw problem;
+    })(),
+  );
   await assert.rejects(sync, problem);
   await assert.rejects(asynchronous, problem);
   await settle();
   assert.deepEqual(line.of("item").length, 2);
-  assert.deepEqual(line.of("reset").map(({ channel, reason }) => [channel, reason]), [[1, "failed"], [3, "failed"]]);
+  assert.deepEqual(line.of("reset").map(({ channel, reason }) => [channel, reason]), [[1, "failed"], [
+    3,
+    "failed",
+  ]]);
   // The late answers are ignored.
   for (const call of line.calls()) await line.fail(call, "cancelled");
   assert.equal(session.phase, "attached");
@@ -323,13 +351,17 @@ Deno.test("an upload that is answered early ends its source, and sends nothing m
   const mine = source(100);
   let closed = false;
   const sync = connection.upload("a", null, mine.items);
-  const asynchronous = connection.upload("b", null, (async function* () {
-    try {
-      for (;;) yield await Promise.resolve(1);
-    } finally {
-      closed = true;
-    }
-  })());
+  const asynchronous = connection.upload(
+    "b",
+    null,
+    (async function* () {
+      try {
+        for (;;) yield await Promise.resolve(1);
+      } finally {
+        closed = true;
+      }
+    })(),
+  );
   await settle();
   const sent = line.of("item").length;
   for (const call of line.calls()) await line.answer(call, "enough");
@@ -394,7 +426,10 @@ Deno.test("a duplex call has items both ways, each under its own credit", async 
   await settle();
   const call = line.call();
   assert.deepEqual(call.options, { upload: 1, download: 3, credit: 32 });
-  assert.deepEqual(line.of("item").map(({ channel, body }) => [channel, decodeBody(body)]), [[1, 1], [1, 2], [1, 3]]);
+  assert.deepEqual(line.of("item").map(({ channel, body }) => [channel, decodeBody(body)]), [[1, 1], [1, 2], [
+    1,
+    3,
+  ]]);
   await line.items(call, "a", "b");
   await line.answer(call, null);
   assert.deepEqual(await all, { items: ["a", "b"], error: null });
@@ -404,10 +439,14 @@ Deno.test("a duplex call has items both ways, each under its own credit", async 
 Deno.test("a duplex call whose items throw ends its download with what was thrown", async () => {
   const { connection, line } = await attachedClient();
   const problem = new Error("no more");
-  const all = takeAll(connection.duplex("echo", null, (async function* () {
-    yield await Promise.resolve(1);
-    throw problem;
-  })()));
+  const all = takeAll(connection.duplex(
+    "echo",
+    null,
+    (async function* () {
+      yield await Promise.resolve(1);
+      throw problem;
+    })(),
+  ));
   assert.equal((await all).error, problem);
   await settle();
   assert.equal(line.of("reset").length, 1);

@@ -161,16 +161,38 @@ Deno.test("the credit of plain messages and what was sent before the accept are 
   assert.equal(mux.consumeMessage(restored(server), 1)?.kind, "credit");
 });
 
-Deno.test("what waits, what is not handled yet, the offer and the reason for its loss are kept", () => {
+Deno.test("what waits, what is not handled yet, the offer, the reason for its loss and its end are kept", () => {
   const connection = mux.newConnection(7, "s", "offered");
   connection.offer = { k: "v", größe: "ß" };
   connection.lostWith = "overloaded";
   connection.held = [3, 2 ** 40];
   connection.waiting = [encodeBody("a"), encodeBody(new Uint8Array(300))];
+  connection.ending = { reason: "größe", detail: "" };
   assert.deepEqual(decodeConnection(7, encodeConnection(connection)), connection);
   const nothing = mux.newConnection(7, "s", "offered");
   nothing.offer = {};
   assert.deepEqual(decodeConnection(7, encodeConnection(nothing)).offer, {});
+});
+
+// @rule connection.end
+Deno.test("that the other side has ended it is kept, with its words, until the last message is handled", () => {
+  for (const reason of [undefined, "done"]) {
+    const server = serving();
+    mux.receive(server, called(1, { upload: 1, download: 3 }));
+    const connection = server.connections.get(1)!;
+    connection.held = [5, 9];
+    connection.waiting = [BODY];
+    const words = reason === undefined ? {} : { reason, detail: "bye" };
+    assert.equal(mux.receive(server, arrives({ kind: "end", connection: 1, ...words })).kind, "ending");
+    const later = restored(server);
+    const { ending, held, waiting, calls } = later.connections.get(1)!;
+    assert.deepEqual(ending, { reason: reason ?? "", detail: reason === undefined ? "" : "bye" });
+    assert.deepEqual([held, waiting, calls], [[5, 9], [], null]);
+    assert.equal(mux.receive(later, plain(1)).kind, "dropped");
+    assert.ok(!mux.maySend(later, 1) && !mux.mayCall(later, 1));
+    assert.equal(mux.end(later, 1), null);
+    assert.equal(later.connections.size, 0);
+  }
 });
 
 Deno.test("the words of a call may be left out where it is only answered", () => {
@@ -198,6 +220,7 @@ function full(): mux.ConnectionState {
   connection.held = [4];
   connection.waiting = [BODY];
   connection.lostWith = "r";
+  connection.ending = { reason: "r", detail: "d" };
   return connection;
 }
 

@@ -24,6 +24,7 @@ const WHAT = [
   ...["open", "accept", "accept", "reject", "end", "store"] as const,
   ...["say", "say", "call", "call", "call", "cancel", "respond", "respond"] as const,
   ...["item", "item", "item", "item", "over", "take", "take", "take", "take"] as const,
+  ...["hold", "hold", "handle"] as const,
   ...["deliver", "deliver", "deliver", "deliver", "deliver", "deliver"] as const,
 ];
 
@@ -86,6 +87,8 @@ export class Half {
   #seq = 0;
   /** Connections that the other side opened and this side has not answered. */
   readonly pending = new Set<number>();
+  /** Connections that the other side has ended: nothing more is said on them. */
+  readonly #hushed = new Set<number>();
   /** Items and plain messages (channel 0): sent, allowed to be sent, taken in, and of those not taken by the application. */
   readonly sent = new Tally();
   readonly allowed = new Tally();
@@ -116,6 +119,7 @@ export class Half {
   /** Judges what is sent. */
   #enter(payload: SessionPayload): void {
     const { connection, kind } = payload;
+    assert.ok(!this.#hushed.has(connection), `${kind} after the other side's end`);
     if (kind === "open") return this.#ascends(connection, 0, 0, connection);
     const answersOffer = kind === "accept" || kind === "reject" || kind === "end";
     if (!answersOffer) assert.ok(!this.pending.has(connection), `${kind} before the accept`);
@@ -184,7 +188,9 @@ export class Half {
       case "accepted":
         return this.#allow(message);
       case "ended":
+      case "ending":
         this.pending.delete(connection);
+        this.#hushed.add(connection);
         return;
       case "message":
         return this.#take(connection, 0, outcome.body);
@@ -295,6 +301,19 @@ export class Half {
         if (found !== undefined) this.take(found[0], found[1], Math.min(found[2], count));
         return;
       }
+      case "hold": {
+        // Where nothing came yet there is nothing to hold.
+        const found = chosen(
+          this.connections.filter(({ id, ending }) => this.got.has(id, 0) && ending === null),
+        );
+        if (found !== undefined) found.held = [...found.held, pick];
+        return;
+      }
+      case "handle": {
+        const found = chosen(this.connections.filter(({ held }) => held.length > 0));
+        if (found !== undefined) this.handle(found);
+        return;
+      }
       case "deliver":
         for (let i = 0; i < count; i++) this.deliver();
         return;
@@ -333,6 +352,18 @@ export class Half {
     this.untaken.add(connection, channel, -items);
     if (channel > 0) return this.emit(mux.consumeItems(this.mux, connection, channel, items));
     for (let i = 0; i < items; i++) this.emit(mux.consumeMessage(this.mux, connection));
+  }
+
+  /** The oldest message that is held was handled. */
+  handle(connection: mux.ConnectionState): void {
+    connection.held = connection.held.slice(1);
+    if (connection.ending === null || connection.held.length > 0) return;
+    this.emit(mux.end(this.mux, connection.id));
+    assert.ok(!this.mux.connections.has(connection.id));
+  }
+
+  handleAll(): void {
+    for (const connection of this.connections) while (connection.held.length > 0) this.handle(connection);
   }
 
   /** Goes on with what a store gives back. */
@@ -455,6 +486,7 @@ export class MuxPair {
     this.settle();
     for (const half of this.halves) for (const id of [...half.pending]) half.accept(id);
     this.settle();
+    for (const half of this.halves) half.handleAll();
     const [client, server] = this.halves.map(({ connections }) =>
       connections.map(({ id, phase }) => `${id} ${phase}`).sort()
     );

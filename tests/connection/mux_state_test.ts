@@ -300,6 +300,101 @@ Deno.test("an end names the connection's service and closes both directions", ()
   assert.deepEqual(mux.end(calling(), 1), { kind: "end", connection: 1 });
 });
 
+/** A server with connection 1 open, a message that it still handles, and calls in either direction. */
+function busy(): mux.MuxState {
+  const state = serving();
+  mux.receive(state, called(1, { upload: 1, download: 3 }));
+  mux.call(state, 1, "back", BODY, { upload: true, download: true });
+  const connection = state.connections.get(1)!;
+  connection.held = [4, 7];
+  connection.waiting = [BODY];
+  return state;
+}
+
+// @rule connection.end
+Deno.test("an end waits for messages from before it that are still handled, and for nothing else", () => {
+  const state = busy();
+  const end = arrives({ kind: "end", connection: 1, reason: "bye", detail: "now" });
+  assert.deepEqual(mux.receive(state, end), { kind: "ending", connection: 1 });
+  const connection = state.connections.get(1)!;
+  assert.deepEqual(connection.ending, { reason: "bye", detail: "now" });
+  assert.deepEqual(connection.held, [4, 7]);
+  // What this side wanted to say on it, and calls in either direction, are over at once.
+  assert.deepEqual([connection.waiting, connection.calls], [[], null]);
+  const late = [
+    ...ANYTHING,
+    ended(1),
+    end,
+    arrives({ kind: "accept", connection: 1 }),
+    arrives({ kind: "reject", connection: 1, reason: "", detail: "" }),
+    malformed(plain(1)),
+    answered(99),
+    item(99),
+  ];
+  for (const message of late) assert.equal(mux.receive(state, message).kind, "dropped", message.kind);
+  assert.equal(state.connections.get(1), connection, "nothing that comes ends it sooner");
+  assert.equal(broken(mux.receive(state, opened(1))), "frame.ids");
+});
+
+// @rule connection.end
+Deno.test("on a connection that the other side has ended this side says nothing, not even that it ends", () => {
+  const state = busy();
+  state.connections.get(1)!.receiving = { initial: 16, granted: 16, received: 16, consumed: 0 };
+  mux.receive(state, ended(1));
+  assert.ok(!mux.maySend(state, 1) && !mux.mayCall(state, 1));
+  for (const channel of [1, 2, 3, 4]) {
+    assert.ok(!mux.hasCredit(state, 1, channel));
+    assert.equal(mux.sendItem(state, 1, channel, BODY), null);
+    assert.equal(mux.endChannel(state, 1, channel, null), null);
+    assert.equal(mux.consumeItems(state, 1, channel, 16), null);
+  }
+  for (let i = 0; i < 16; i++) assert.equal(mux.consumeMessage(state, 1), null);
+  assert.deepEqual(mux.respond(state, 1, 1, { ok: true, body: BODY, reason: "" }), []);
+  assert.equal(mux.cancel(state, 1, 1), null);
+  assert.deepEqual(mux.accept(state, 1), []);
+  assert.equal(mux.reject(state, 1, "no", ""), null);
+  assert.equal(mux.end(state, 1, "r", "d"), null);
+  assert.equal(state.connections.size, 0);
+  assert.equal(mux.receive(state, plain(1)).kind, "dropped");
+});
+
+// @rule connection.end
+Deno.test("an end before the accept waits for nothing: what came early is dropped", () => {
+  const state = offered();
+  mux.receive(state, plain(1));
+  state.connections.get(1)!.held = [2];
+  assert.equal(mux.receive(state, ended(1)).kind, "ended");
+  assert.equal(state.connections.size, 0);
+});
+
+// @rule connection.end
+// @rule connection.open
+Deno.test("a connection that the other side has ended counts until its messages are handled", () => {
+  const state = serving(1);
+  state.connections.get(1)!.held = [2];
+  mux.receive(state, ended(1));
+  const outcome = mux.receive(state, opened(3));
+  assert.ok(outcome.kind === "answer" && outcome.payload.kind === "reject");
+  assert.equal(outcome.payload.reason, "too-many-connections");
+  mux.end(state, 1);
+  assert.equal(mux.receive(state, opened(5)).kind, "offered");
+});
+
+// @rule connection.schema
+Deno.test("the hash of a service's description goes with the accept to whoever opened, and is absent where there is none", () => {
+  const schema = "q1w2e3";
+  const server = offered();
+  assert.deepEqual(mux.accept(server, 1, { schema }), [{ kind: "accept", connection: 1, schema }]);
+  assert.deepEqual(mux.receive(opening(), arrives({ kind: "accept", connection: 1, schema })), {
+    kind: "accepted",
+    connection: 1,
+    metadata: {},
+    schema,
+  });
+  const without = mux.receive(opening(), arrives({ kind: "accept", connection: 1 }));
+  assert.deepEqual(without, { kind: "accepted", connection: 1, metadata: {} });
+});
+
 // @rule frame.body
 Deno.test("a malformed plain message ends its connection alone; one that is not accepted yet is rejected", () => {
   for (const [state, kind] of [[serving(), "end"], [offered(), "reject"]] as const) {

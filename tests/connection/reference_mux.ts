@@ -34,9 +34,12 @@ interface KnownCall {
 }
 
 interface Known {
-  phase: "offered" | "opening" | "open" | "gone";
+  /** `ending`: the other side ended it, and this side still handles what came before. */
+  phase: "offered" | "opening" | "open" | "ending" | "gone";
   early: number;
   earlyCalls: number;
+  /** Messages that are being handled, or wait to be. */
+  held: number;
   /** Of plain messages, where the receiving side gave a credit. */
   says: Flow | null;
   hears: Flow | null;
@@ -73,6 +76,7 @@ export class ReferenceMux {
     if (known === undefined || known.phase === "gone") {
       return id > 0 && id <= this.highestOf(id % 2 === 1) ? "dropped" : "violation";
     }
+    if (known.phase === "ending") return "dropped";
     const speaks = kind === "accept" || kind === "reject" || kind === "end";
     if (known.phase === "opening" && !speaks) return "violation";
     switch (kind) {
@@ -86,6 +90,11 @@ export class ReferenceMux {
         known.phase = "gone";
         return "ended";
       case "end":
+        if (known.phase === "open" && known.held > 0) {
+          known.phase = "ending";
+          for (const call of [...known.theirs.values(), ...known.ours.values()]) this.#over(known, call);
+          return "ending";
+        }
         known.phase = "gone";
         return "ended";
       case "message":
@@ -107,6 +116,7 @@ export class ReferenceMux {
           return message.request > 0 && message.request <= highest(calls.keys()) ? "dropped" : "violation";
         }
         if (kind === "cancel") return "cancelled";
+        if (call.download !== undefined && known.channels.get(call.download)!.open) return "violation";
         this.#over(known, call);
         return "answered";
       }
@@ -207,8 +217,27 @@ export class ReferenceMux {
   end(id: number): string[] {
     const known = this.ids.get(id);
     if (known === undefined || known.phase === "gone") return [];
+    const said = known.phase === "ending" ? [] : ["end"];
     known.phase = "gone";
-    return ["end"];
+    return said;
+  }
+
+  /** A message that came is not handled at once. @returns False where there can be none. */
+  hold(id: number): boolean {
+    const known = this.ids.get(id);
+    if (known?.phase !== "offered" && known?.phase !== "open") return false;
+    known.held++;
+    return true;
+  }
+
+  /** The oldest of them was handled. @returns True if that was the last thing there was to do on the connection. */
+  handled(id: number): boolean {
+    const known = this.ids.get(id);
+    if (known === undefined || known.held === 0) return false;
+    known.held--;
+    if (known.phase !== "ending" || known.held > 0) return false;
+    known.phase = "gone";
+    return true;
   }
 
   say(id: number): boolean {
@@ -293,7 +322,7 @@ export class ReferenceMux {
 
   #channel(id: number, channel: number): KnownChannel | null {
     const known = this.ids.get(id);
-    if (known === undefined || known.phase === "gone" || known.phase === "offered") return null;
+    if (known?.phase !== "opening" && known?.phase !== "open") return null;
     const found = known.channels.get(channel);
     return found?.open === true ? found : null;
   }
@@ -312,7 +341,7 @@ export class ReferenceMux {
 
 function newKnown(phase: Known["phase"]): Known {
   return {
-    ...{ phase, early: 0, earlyCalls: 0, says: null, hears: null },
+    ...{ phase, early: 0, earlyCalls: 0, held: 0, says: null, hears: null },
     ...{ theirs: new Map(), ours: new Map(), channels: new Map() },
   };
 }

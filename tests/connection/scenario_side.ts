@@ -80,7 +80,9 @@ export type ScenarioAction =
     readonly connection: number;
     readonly channel: number;
     readonly count: number;
-  };
+  }
+  | { readonly action: "busy"; readonly connection: number }
+  | { readonly action: "free"; readonly connection: number };
 
 /** What the application is told. */
 export type ScenarioEvent = { readonly event: string; readonly [field: string]: unknown };
@@ -100,6 +102,10 @@ export class ScenarioSide {
   readonly #mux: mux.MuxState;
   readonly #words = new Map<number, CallWords>();
   #waiting: Waiting[] = [];
+  /** The number of the message of each connection that the application was told of last. */
+  readonly #last = new Map<number, number>();
+  /** Connections that are busy with a message, and what waits behind it. */
+  readonly #busy = new Map<number, { readonly seq: number; readonly body: BodyValue }[]>();
   #now = 1_700_000_000_000;
   #sequence = 0;
   #received = 0;
@@ -146,7 +152,7 @@ export class ScenarioSide {
       case "accepted":
         return this.#tell("accepted", { connection: outcome.connection, ...shown(outcome.metadata) });
       case "message":
-        return this.#tell("message", { connection: outcome.connection, body: decodeBody(outcome.body) });
+        return this.#message(outcome.connection, message.seq, decodeBody(outcome.body));
       case "ended": {
         const { connection, rejected, reason, detail } = outcome;
         return this.#tell(rejected ? "rejected" : "ended", {
@@ -155,6 +161,9 @@ export class ScenarioSide {
           ...(detail === undefined ? {} : { detail }),
         });
       }
+      // The application is told when it has handled what came before: `free`.
+      case "ending":
+        return;
       case "answer":
         return this.#send(outcome.payload);
       case "called": {
@@ -199,6 +208,37 @@ export class ScenarioSide {
       default:
         throw new Error(`nothing is known of ${JSON.stringify(outcome satisfies never)} for ${message.kind}`);
     }
+  }
+
+  #message(id: number, seq: number, body: BodyValue): void {
+    const behind = this.#busy.get(id);
+    if (behind === undefined) {
+      this.#last.set(id, seq);
+      return this.#tell("message", { connection: id, body });
+    }
+    behind.push({ seq, body });
+    this.#hold(id, seq);
+  }
+
+  #hold(id: number, seq: number): void {
+    const connection = this.#mux.connections.get(id);
+    assert.ok(connection !== undefined);
+    connection.held = [...connection.held, seq];
+  }
+
+  /** A message that was held is handled: if the other side has ended the connection, it may be over now. */
+  #handled(id: number, seq: number): void {
+    const connection = this.#mux.connections.get(id);
+    if (connection === undefined) return;
+    connection.held = connection.held.filter((held) => held !== seq);
+    if (connection.ending === null || connection.held.length > 0) return;
+    const { reason, detail } = connection.ending;
+    this.#send(mux.end(this.#mux, id));
+    this.#tell("ended", {
+      connection: id,
+      ...(reason === "" ? {} : { reason }),
+      ...(detail === "" ? {} : { detail }),
+    });
   }
 
   /** Does what the application does. */
@@ -279,6 +319,26 @@ export class ScenarioSide {
           for (let i = 0; i < action.count; i++) this.#send(mux.consumeMessage(this.#mux, action.connection));
         }
         break;
+      case "busy": {
+        const seq = this.#last.get(action.connection);
+        assert.ok(seq !== undefined, "busy with a message that it was told of");
+        this.#hold(action.connection, seq);
+        this.#busy.set(action.connection, []);
+        break;
+      }
+      case "free": {
+        const { connection } = action;
+        const behind = this.#busy.get(connection) ?? [];
+        this.#busy.delete(connection);
+        this.#handled(connection, this.#last.get(connection)!);
+        for (const { seq, body } of behind) {
+          if (!this.#mux.connections.has(connection)) break;
+          this.#last.set(connection, seq);
+          this.#tell("message", { connection, body });
+          this.#handled(connection, seq);
+        }
+        break;
+      }
       default:
         throw new Error(`no such action: ${JSON.stringify(action satisfies never)}`);
     }

@@ -82,7 +82,10 @@ Deno.test("every rule of calls and channels that one side shows alone has scenar
   ];
   assert.deepEqual(shown.filter((rule) => !named.has(rule)), []);
   for (
-    const rule of ["call.limit", "channel.credit", "channel.order", "connection.early", "connection.credit"]
+    const rule of [
+      ...["call.limit", "call.once", "channel.credit", "channel.order"],
+      ...["connection.early", "connection.credit", "connection.open"],
+    ]
   ) {
     const violations = scenarios.map(({ steps }) => steps.at(-1)).filter((step) =>
       step !== undefined && "violation" in step && step.violation === rule

@@ -21,6 +21,7 @@ const ARRIVES = [
 const DOES = [
   ...["open", "accept", "accept", "reject", "end", "say", "call", "call", "cancel"] as const,
   ...["respond", "respond", "send", "send", "send", "endChannel", "consume", "consume", "consume"] as const,
+  ...["hold", "hold", "hold", "handled", "handled"] as const,
 ];
 
 /**
@@ -175,6 +176,18 @@ function act(state: mux.MuxState, model: ReferenceMux, step: Step): void {
     case "end":
       if (yes && also) assert.deepEqual(kinds(mux.end(state, id)), model.end(id));
       return;
+    case "hold":
+      if (model.hold(id)) hold(state.connections.get(id)!, number);
+      return;
+    case "handled": {
+      const connection = state.connections.get(id);
+      if (connection === undefined) return;
+      connection.held = connection.held.slice(1);
+      const over = connection.ending !== null && connection.held.length === 0;
+      assert.equal(over, model.handled(id));
+      if (over) assert.equal(mux.end(state, id), null, "the other side knows");
+      return;
+    }
     case "say":
       for (let i = 0; i < number % 20; i++) assert.equal(mux.maySend(state, id), model.say(id));
       return;
@@ -215,6 +228,7 @@ function act(state: mux.MuxState, model: ReferenceMux, step: Step): void {
     }
     case "consume": {
       const channel = names.channel();
+      if (model.ids.get(id)?.phase === "ending") assert.equal(mux.consumeMessage(state, id), null);
       for (let i = 0; i < (channel === 0 ? number % 20 : 1); i++) {
         const { items, grant } = model.consume(id, channel, channel === 0 ? 1 : 1 + number % 20);
         if (items === 0) return;
@@ -229,6 +243,11 @@ function act(state: mux.MuxState, model: ReferenceMux, step: Step): void {
   }
 }
 
+/** A message that was taken is handled later: what a session does with it. */
+function hold(connection: mux.ConnectionState, seq: number): void {
+  connection.held = [...connection.held, seq];
+}
+
 /** What half of the runs begin with. */
 const CONNECTED: readonly SessionPayload[] = [
   { kind: "open", connection: 1, service: "s", messageCredit: 16 },
@@ -240,8 +259,9 @@ function compare(state: mux.MuxState, model: ReferenceMux): void {
   const { live } = model;
   assert.deepEqual([...state.connections.keys()].sort(), live.map(([id]) => id).sort());
   for (const [id, known] of live) {
-    const { phase, calls } = state.connections.get(id)!;
-    assert.equal(phase, known.phase);
+    const { phase, calls, held, ending } = state.connections.get(id)!;
+    assert.equal(ending === null ? phase : "ending", known.phase);
+    assert.equal(held.length, known.held);
     const inFlight = (of: typeof known.ours) =>
       [...of].filter(([, { state }]) => state !== "over").map(([id]) => id);
     const open = [...known.channels].filter(([, { open }]) => open).map(([id]) => id);
@@ -376,17 +396,8 @@ const anything = fc.oneof(
 ) as fc.Arbitrary<SessionPayload>;
 
 const OUTCOMES: ReadonlySet<mux.MuxOutcome["kind"]> = new Set<mux.MuxOutcome["kind"]>([
-  ...[
-    "offered",
-    "accepted",
-    "message",
-    "ended",
-    "answer",
-    "called",
-    "answered",
-    "cancelled",
-    "item",
-  ] as const,
+  ...["offered", "accepted", "message", "ended", "ending", "answer"] as const,
+  ...["called", "answered", "cancelled", "item"] as const,
   ...["channel_over", "credited", "messages_credited", "dropped", "violation"] as const,
 ]);
 
@@ -412,6 +423,7 @@ Deno.test("whatever a hostile side sends, each message comes to a defined outcom
             const { request } = outcome.call;
             mux.respond(state, outcome.connection, request, { ok: does === 0, body: BODY, reason: "" });
           }
+          if (outcome.kind === "message" && does > 4) hold(state.connections.get(outcome.connection)!, 1);
           if (outcome.kind === "offered" && does > 1) {
             mux.accept(state, outcome.connection, { messageCredit: 16 });
           }
@@ -420,7 +432,8 @@ Deno.test("whatever a hostile side sends, each message comes to a defined outcom
           }
           assert.ok(state.connections.size <= MOST_CONNECTIONS);
           for (const connection of state.connections.values()) {
-            const { id, calls } = connection;
+            const { id, calls, ending, held } = connection;
+            if (ending !== null) assert.ok(calls === null && held.length > 0);
             assert.ok(
               (calls?.incoming.size ?? 0) <= MOST_CALLS && (calls?.channels.size ?? 0) <= 4 * MOST_CALLS,
             );

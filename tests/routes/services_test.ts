@@ -12,6 +12,7 @@ const etag = `"${demo.description.hash}"`;
 /** Asks for demo's description. */
 const ask = (headers: Record<string, string> = {}) => routes.request("/v1/services/demo", { headers });
 
+// @rule connection.schema
 Deno.test("the services are listed by name, with their methods and the hash of their description", async () => {
   const response = await routes.request("/v1/services");
   assert.equal(response.status, 200);

@@ -281,3 +281,27 @@ Deno.test("two machines over a pipe that loses what is under way and breaks: exa
     { numRuns: 300, seed: 7 },
   );
 });
+
+Deno.test("messages that nobody was given are taken back, and those behind them move up, encodings included", () => {
+  const windows = { own: { messages: 4, bytes: 1000 }, peer: { messages: 400, bytes: 100_000 } };
+  const payload = (n: number) => ({ kind: "message", connection: 1, body: encodeBody(n) }) as const;
+  const [with_, without] = [delivery.newDelivery(windows), delivery.newDelivery(windows)];
+  for (let n = 1; n <= 300; n++) {
+    delivery.enqueue(with_, payload(n));
+    if (n <= 120 || n > 140) delivery.enqueue(without, payload(n));
+  }
+  delivery.secure(with_, { taken: 0, sent: 100 }, 0);
+  delivery.transmit(with_);
+  delivery.acknowledge(with_, 60);
+  delivery.secure(without, { taken: 0, sent: 100 }, 0);
+  delivery.transmit(without);
+  delivery.acknowledge(without, 60);
+  delivery.withdraw(with_, 121, 20);
+  assert.equal(with_.sent, 280);
+  assert.equal(with_.retainedBytes, without.retainedBytes);
+  for (let seq = 61; seq <= 280; seq++) {
+    assert.deepEqual(delivery.retainedMessage(with_, seq), delivery.retainedMessage(without, seq));
+  }
+  assert.throws(() => delivery.withdraw(with_, 100, 1), /not there to be taken back/);
+  assert.throws(() => delivery.withdraw(with_, 280, 2), /not there to be taken back/);
+});

@@ -10,7 +10,7 @@ import {
   type SessionRecord,
 } from "../../src/storage/session_record.ts";
 import type { Atomic, Put } from "../../src/storage/session_store.ts";
-import { join, partKeys } from "../../src/storage/session_write.ts";
+import { join, partKeys } from "../../src/storage/outbox_write.ts";
 
 /** What the store has shown of one session, over its whole life. */
 export interface Seen {

@@ -322,6 +322,144 @@ const CONNECTIONS: readonly Scenario[] = [
   },
 ];
 
+const ENDS: readonly Scenario[] = [
+  {
+    name:
+      "messages from before an end are handled first; calls are over at once, and nothing is said any more",
+    rules: ["connection.end", "connection.order"],
+    side: "server",
+    steps: [
+      ...SERVING,
+      send(["message", 1, "a"], ["call", 1, 1, "m", null, { upload: 1, download: 3, timeout: 10 }]),
+      hear(
+        { event: "offered", connection: 1, service: "s" },
+        heard("message", { body: "a" }),
+        heard("called", { request: 1, method: "m", body: null }),
+      ),
+      act("busy", { connection: 1 }),
+      call(),
+      expect(["call", 1, 1, "m", null]),
+      send(["message", 1, "b"], ["message", 1, "c"], ["end", 1, { reason: "done", detail: "d" }]),
+      say(1),
+      call(),
+      act("cancel", { connection: 1, request: 1 }),
+      item(3, 1),
+      respond(1),
+      { advance: 10 },
+      hear(),
+      nothing,
+      act("free", { connection: 1 }),
+      hear(
+        heard("message", { body: "b" }),
+        heard("message", { body: "c" }),
+        heard("ended", { reason: "done", detail: "d" }),
+      ),
+      act("end", { connection: 1, reason: "too late" }),
+      nothing,
+    ],
+  },
+  {
+    name: "what comes after an end is dropped, also while a message from before it is handled",
+    rules: ["connection.end", "frame.ids"],
+    side: "client",
+    steps: [
+      ...USING,
+      send(["message", 1, "a"]),
+      hear(heard("accepted", {}), heard("message", { body: "a" })),
+      act("busy", { connection: 1 }),
+      call({ download: true }),
+      expect(["call", 1, 1, "m", null, { download: 1 }]),
+      send(
+        ["end", 1, {}],
+        ["message", 1, "b"],
+        ["message", 1, { $int: "5" }],
+        ["call", 1, 1, "m", null],
+        ["item", 1, 1, 1],
+        ["response", 1, 1, true, null],
+        ["response", 1, 2, true, null],
+        ["end", 1, { reason: "again" }],
+      ),
+      hear(),
+      act("free", { connection: 1 }),
+      hear(heard("ended", {})),
+      nothing,
+    ],
+  },
+  {
+    name: "after an end no credit is granted, also while messages from before it are taken",
+    rules: ["connection.end", "connection.credit"],
+    side: "server",
+    steps: [
+      send(["open", 1, { service: "s" }]),
+      act("accept", { connection: 1, messageCredit: 16 }),
+      expect(["accept", 1, { messageCredit: 16 }]),
+      send(...times(8, (i) => ["message", 1, i])),
+      act("busy", { connection: 1 }),
+      send(["end", 1, {}]),
+      take(0, 8),
+      nothing,
+      act("free", { connection: 1 }),
+      nothing,
+    ],
+  },
+  {
+    name: "a busy application ends the connection itself: what waits is dropped",
+    rules: ["connection.end"],
+    side: "server",
+    steps: [
+      ...SERVING,
+      send(["message", 1, "a"]),
+      act("busy", { connection: 1 }),
+      send(["message", 1, "b"]),
+      act("end", { connection: 1, reason: "enough" }),
+      expect(["end", 1, { reason: "enough" }]),
+      act("free", { connection: 1 }),
+      hear({ event: "offered", connection: 1, service: "s" }, heard("message", { body: "a" })),
+      nothing,
+    ],
+  },
+  {
+    name: "an end before the accept drops what came early",
+    rules: ["connection.end", "connection.early"],
+    side: "server",
+    steps: [
+      send(["open", 1, { service: "s" }], ["message", 1, "early"], ["call", 1, 1, "m", null], ["end", 1, {
+        reason: "never mind",
+      }]),
+      accept,
+      respond(1),
+      nothing,
+    ],
+  },
+  {
+    name: "an end may come in place of the answer to an open",
+    rules: ["connection.open", "connection.end"],
+    side: "client",
+    steps: [
+      act("open", { service: "s" }),
+      expect(["open", 1, { service: "s" }]),
+      send(["end", 1, { reason: "gone" }], ["accept", 1, {}]),
+      hear(heard("ended", { reason: "gone" })),
+      say(1),
+      nothing,
+    ],
+  },
+  {
+    name: "the opener ends before it was answered",
+    rules: ["connection.open", "connection.end"],
+    side: "client",
+    steps: [
+      act("open", { service: "s" }),
+      say(1),
+      act("end", { connection: 1 }),
+      expect(["open", 1, { service: "s" }], ["message", 1, 1], ["end", 1, {}]),
+      send(["accept", 1, {}], ["message", 1, "crossed"]),
+      hear(),
+      nothing,
+    ],
+  },
+];
+
 const MESSAGE_CREDIT: readonly Scenario[] = [
   {
     name: "messages wait for the credit that the accept gave; those before the accept count",
@@ -920,6 +1058,44 @@ const CHANNELS: readonly Scenario[] = [
       ),
     ],
   },
+  ...([
+    ["a result before its download ended", ["response", 1, 1, true, null]],
+    ["an error before its download ended", ["response", 1, 1, false, { code: "internal", message: "x" }]],
+  ] as const).map(([name, message]): Scenario => ({
+    name,
+    rules: ["call.once"],
+    side: "client",
+    steps: [
+      ...USING,
+      call({ download: true }),
+      expect(["call", 1, 1, "m", null, { download: 1 }]),
+      send(["item", 1, 1, "a"]),
+      send(message),
+      violation("call.once"),
+    ],
+  })),
+  {
+    name: "an answer waits for the end of its own download, not for another's, nor for an upload's",
+    rules: ["call.once"],
+    side: "client",
+    steps: [
+      ...USING,
+      call({ upload: true, download: true }),
+      call({ download: true }),
+      expect(
+        ["call", 1, 1, "m", null, { upload: 1, download: 3 }],
+        ["call", 1, 2, "m", null, { download: 5 }],
+      ),
+      send(["finish", 1, 3], ["response", 1, 1, true, null]),
+      hear(
+        heard("accepted", {}),
+        heard("finished", { channel: 3 }),
+        heard("answered", { request: 1, ok: true, body: null }),
+      ),
+      send(["finish", 1, 3], ["response", 1, 1, true, null]),
+      hear(),
+    ],
+  },
   {
     name: "a first credit that the call says: the caller grants half of it back when that was taken",
     rules: ["channel.credit"],
@@ -1141,6 +1317,7 @@ function numbered(scenario: Scenario): Scenario {
 
 export const SCENARIOS: readonly Scenario[] = [
   ...CONNECTIONS,
+  ...ENDS,
   ...MESSAGE_CREDIT,
   ...CALLS,
   ...CHANNELS,

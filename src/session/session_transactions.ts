@@ -1,12 +1,16 @@
-/** The commits of an ephemeral session's transactions: the session is in no store, but the data of its services are. */
+/**
+ * Transactions by the class of their session. Those of an ephemeral one have commits of their own: the session is in no
+ * store, but the data of its services are.
+ */
 
 import { pack } from "../protocol/pack.ts";
 import type { CommitOutcome, CommitSource, SessionWrite } from "../storage/committer.ts";
+import type { DataCache } from "../storage/data_cache.ts";
 import { transactionKey } from "../storage/keys.ts";
 import type { StoreKey, StoreLimits } from "../storage/session_store.ts";
 import { publicId, type Random } from "../system/random.ts";
 import type { ServiceAction } from "./session_model.ts";
-import type { TakenTransactions, TransactionQueue } from "./transaction_queue.ts";
+import { type TakenTransactions, type TransactionHost, TransactionQueue } from "./transaction_queue.ts";
 import { actionsOf } from "./transaction_state.ts";
 
 /** How long the mark of a commit may be kept by the store, milliseconds. */
@@ -27,7 +31,36 @@ export interface EphemeralSession {
   decided(actions: readonly ServiceAction[]): void;
 }
 
-export class EphemeralCommits implements CommitSource {
+/** The node, as it is given to the transactions of any of its sessions. */
+export interface TransactingNode
+  extends Omit<EphemeralHost, "limits">, Omit<TransactionHost, "cache" | "ripe"> {
+  readonly dataCache: DataCache;
+  readonly storeLimits: StoreLimits;
+}
+
+/** The transactions of a durable session: what they decide is committed with the session, which `ripe` asks for. */
+export function durableTransactions(node: TransactingNode, ripe: () => void): TransactionQueue {
+  const { dataCache: cache, clock, random } = node;
+  return new TransactionQueue({ cache, clock, random, ripe });
+}
+
+/** The transactions of an ephemeral session. @param decided Told of what is committed. */
+export function ephemeralTransactions(
+  node: TransactingNode,
+  decided: (actions: readonly ServiceAction[]) => void,
+): TransactionQueue {
+  const { committer, boot, random, storeLimits: limits } = node;
+  const commits = new EphemeralCommits({ committer, boot, random, limits }, {
+    decided,
+    get queue() {
+      return queue;
+    },
+  });
+  const queue = durableTransactions(node, () => commits.request());
+  return queue;
+}
+
+class EphemeralCommits implements CommitSource {
   readonly #host: EphemeralHost;
   readonly #session: EphemeralSession;
   readonly #name: string;
