@@ -20,7 +20,7 @@ import { base64url } from "../src/system/random.ts";
 import { pack } from "../src/protocol/pack.ts";
 import type { LoadResult } from "./load_options.ts";
 import { runLoad, Server } from "./processes.ts";
-import { median } from "./report.ts";
+import { median } from "./tables.ts";
 
 const { values } = parseArgs({
   options: { rounds: { type: "string", default: "5" } },
@@ -47,6 +47,7 @@ async function fill(store: SessionStore): Promise<void> {
         attempt: { boot: "boot-other", epoch: 1, flush: 2 },
         attachedTo: attached ? "boot-other" : null,
         deadline: null,
+        pendingAt: null,
         identity: encodeIdentity({ id, principal, createdAt, challenge, provisionalUntil, settings }),
         tokens: { current: "c".repeat(43), successors: [], retired: Array(8).fill("r".repeat(43)) },
         received: 10,
@@ -57,6 +58,8 @@ async function fill(store: SessionStore): Promise<void> {
         highestPeer: 1,
         segments: [],
         tail: NOTHING,
+        work: [],
+        spill: null,
       });
       puts.push({ key: sessionKey(id), value: core });
       if (attached) puts.push({ key: attachedKey("boot-other", id), value: NOTHING });
@@ -123,7 +126,7 @@ function echoesPerCpu({ messagesPerSecond, serverCpu }: LoadResult): number {
 }
 
 async function echoing(): Promise<void> {
-  await using server = await Server.start("holdfast", { HOLDFAST_ADMIN_TOKEN: TOKEN });
+  await using server = await Server.start("holdfast", { env: { HOLDFAST_ADMIN_TOKEN: TOKEN } });
   const run = async () => {
     const shape = { system: "durable", sockets: 50, inFlight: 8, warmUp: 500, duration: 2_000 } as const;
     return await runLoad({ ...shape, url: server.url, pid: server.pid });

@@ -13,7 +13,7 @@ abstract class CallPeer extends SessionPeer {
   #request = 0;
 
   constructor(options: PeerOptions, method: string, durability: Durability) {
-    super(options, "demo", durability);
+    super(options, "demo", { durability });
     this.#method = method;
   }
 

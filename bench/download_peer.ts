@@ -23,7 +23,7 @@ export class DownloadPeer extends SessionPeer {
   readonly #grants: { readonly upTo: number; readonly at: number }[] = [];
 
   constructor(options: PeerOptions, durability: Durability, method: ItemSource) {
-    super(options, "items", durability);
+    super(options, "items", { durability, noDelay: true });
     this.#method = method;
     this.#body = new TestBody(options.bytes, options.number);
   }

@@ -29,7 +29,9 @@ export function floodMessage(index: number): Uint8Array {
 
 /** Says how what came differs from message `index`, or null. */
 export function floodMismatch(message: Uint8Array, index: number): string | null {
-  if (message.length !== FLOOD_BYTES) return `a message has ${message.length} bytes instead of ${FLOOD_BYTES}`;
+  if (message.length !== FLOOD_BYTES) {
+    return `a message has ${message.length} bytes instead of ${FLOOD_BYTES}`;
+  }
   const found = new DataView(message.buffer, message.byteOffset).getUint32(0);
   if (found !== index) return `expected message ${index}, got ${found}`;
   const equal = Buffer.compare(message.subarray(HEADER_BYTES), stretch(index)) === 0;

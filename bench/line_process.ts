@@ -100,10 +100,19 @@ export class LineProcess {
   }
 
   /** Asks it to stop, then makes it. */
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    return this.#end("SIGTERM");
+  }
+
+  /** Makes it stop at once, with SIGKILL. */
+  kill(): Promise<void> {
+    return this.#end("SIGKILL");
+  }
+
+  async #end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
     const late = setTimeout(() => this.#child.kill("SIGKILL"), STOP_MS);
     try {
-      this.#child.kill("SIGTERM");
+      this.#child.kill(signal);
     } catch (error) {
       // It has ended by itself.
       if (!(error instanceof TypeError)) throw error;

@@ -3,7 +3,10 @@
  *
  * - `--peers`: also beside other systems, in more scenarios; within fifteen minutes. `bench/install.sh` installs them.
  * - `--quick`: fewer and shorter rounds; figures are rough.
- * - `--only loaded,single,memory`: some of the parts; with `--peers` also those of the contest (`bench/rivals/contest.ts`).
+ * - `--only loaded,single,memory,calls,streams,upstream,connections`: some of the parts; with `--peers` also those of the
+ *   contest (`bench/rivals/contest.ts`).
+ * - `--gigabyte`: in the part `upstream` a gigabyte instead of 64 MB, which takes four minutes.
+ * - `--profile call-ephemeral,transaction-own`: nothing is measured; says where a server's time goes under these loads.
  * - `--systems bare,durable,socket.io`: some of the systems of the contest.
  * - `--rounds N`: another number of rounds.
  * - `--write`: puts the report into `bench/RESULTS.md`, all figures into `bench/RESULTS.json`, charts into `bench/plots/`.
@@ -12,12 +15,27 @@
 
 import { cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
-import { type System, SYSTEMS } from "./systems.ts";
+import { connections } from "./connections.ts";
+import { profileReport } from "./profiling.ts";
 import { type HeadToHead, headToHead, readParts, readSystems, writeCharts } from "./rivals/head_to_head.ts";
 import { judge, type Measurements, report } from "./report.ts";
-import { FULL, memory, QUICK, throughput } from "./scenarios.ts";
+import { type Extent, FULL, memory, QUICK, type Shape, throughput } from "./scenarios.ts";
+import type { Load } from "./speed_report.ts";
+import { CALLS, DOWNLOADS, ECHOES, type System, SYSTEMS } from "./systems.ts";
+import { upstream } from "./upstream.ts";
 
-const PARTS = ["loaded", "single", "memory"];
+const PARTS = ["loaded", "single", "memory", "calls", "streams", "upstream", "connections"];
+
+/** Bytes of a transfer from an upstream. */
+const TRANSFER_BYTES = { usual: 64_000_000, gigabyte: 1_000_000_000 };
+
+/** Connections of one session, and how many are enough for a look. */
+const CONNECTIONS = { full: 10_000, quick: 2_000 };
+
+/** Sessions and what each has in flight: usually, alone, and for downloads, whose credit that is. */
+const LOADED: Shape = { sockets: 50, inFlight: 8 };
+const SINGLE: Shape = { sockets: 1, inFlight: 1 };
+const STREAMS: Shape = { sockets: 10, inFlight: 512 };
 
 const { values } = parseArgs({
   args: Deno.args,
@@ -29,6 +47,8 @@ const { values } = parseArgs({
     rounds: { type: "string" },
     write: { type: "boolean", default: false },
     strict: { type: "boolean", default: false },
+    gigabyte: { type: "boolean", default: false },
+    profile: { type: "string" },
   },
 });
 const wanted = values.only?.split(",");
@@ -77,17 +97,43 @@ const progress = (text: string) => {
   console.error(`${((performance.now() - started) / 1000).toFixed(0).padStart(4)} s  ${text}`);
 };
 
-async function speed(systems: readonly System[], sockets: number, inFlight: number) {
-  const shape = { sockets, inFlight };
-  return { shape, rounds: await throughput(systems, shape, extent, progress) };
+if (values.profile !== undefined) {
+  const unknown = values.profile.split(",").find((name) => !SYSTEMS.some((system) => system === name));
+  if (unknown !== undefined) fail(`--profile ${unknown}: the systems are ${SYSTEMS.join(", ")}`);
+  for (const system of values.profile.split(",") as System[]) {
+    const shape = shapeOf(system);
+    console.log(await profileReport(system, shape, extent));
+  }
+  Deno.exit(0);
 }
 
+function shapeOf(system: System): Shape {
+  return DOWNLOADS.some((download) => download === system) ? STREAMS : LOADED;
+}
+
+async function speed(systems: readonly System[], shape: Shape, some: Partial<Extent> = {}): Promise<Load> {
+  return { shape, rounds: await throughput(systems, () => shape, { ...extent, ...some }, progress) };
+}
+
+/** What these parts add is measured in fewer and shorter rounds, so that the whole ends in time. */
+const BRIEF: Partial<Extent> = {
+  rounds: rounds ?? Math.min(3, extent.rounds),
+  warmUp: Math.min(700, extent.warmUp),
+  duration: Math.min(1300, extent.duration),
+};
+
 // With one message in flight there is nothing to batch.
-const SINGLE = SYSTEMS.filter((system) => !system.endsWith("-unbatched"));
+const ALONE = ECHOES.filter((system) => !system.endsWith("-unbatched"));
+const CALLS_ALONE: readonly System[] = ["bare", "call-ephemeral", "call-durable", "transaction-own"];
+
+async function streams(): Promise<Load> {
+  const systems: readonly System[] = ["bare", ...DOWNLOADS];
+  return { shape: STREAMS, rounds: await throughput(systems, shapeOf, { ...extent, ...BRIEF }, progress) };
+}
 
 const measured: Omit<Measurements, "machine"> = {
-  ...(only.includes("loaded") ? { loaded: await speed(SYSTEMS, 50, 8) } : {}),
-  ...(only.includes("single") ? { single: await speed(SINGLE, 1, 1) } : {}),
+  ...(only.includes("loaded") ? { loaded: await speed(ECHOES, LOADED) } : {}),
+  ...(only.includes("single") ? { single: await speed(ALONE, SINGLE) } : {}),
   ...(only.includes("memory")
     ? {
       memory: {
@@ -96,6 +142,21 @@ const measured: Omit<Measurements, "machine"> = {
         durable: await memory("durable", extent, progress),
       },
     }
+    : {}),
+  ...(only.includes("calls")
+    ? {
+      calls: {
+        loaded: await speed(["bare", ...CALLS], LOADED, BRIEF),
+        single: await speed(CALLS_ALONE, SINGLE, BRIEF),
+      },
+    }
+    : {}),
+  ...(only.includes("streams") ? { streams: await streams() } : {}),
+  ...(only.includes("upstream")
+    ? { upstream: await upstream(values.gigabyte ? TRANSFER_BYTES.gigabyte : TRANSFER_BYTES.usual, progress) }
+    : {}),
+  ...(only.includes("connections")
+    ? { connections: await connections(values.quick ? CONNECTIONS.quick : CONNECTIONS.full, progress) }
     : {}),
 };
 const contest: HeadToHead | null = contestParts.length === 0

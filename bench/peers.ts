@@ -2,7 +2,7 @@
 
 import type { Durability, SessionMessage } from "../src/protocol/messages.ts";
 import { TestBody } from "./body.ts";
-import { type SessionHandler, SessionSocket } from "./session_socket.ts";
+import { type SessionHandler, type SessionPlace, SessionSocket } from "./session_socket.ts";
 
 /** Takes each round trip's time. */
 export interface Meter {
@@ -158,11 +158,11 @@ export abstract class SessionPeer extends Peer implements SessionHandler {
   /** Answers of the frame that is being taken. */
   #answers = 0;
 
-  constructor(options: PeerOptions, service: string, durability: Durability) {
+  constructor(options: PeerOptions, service: string, place: Omit<SessionPlace, "url">) {
     super(options);
     this.#service = service;
     this.ready = this.#accepted.promise;
-    this.session = new SessionSocket({ url: options.url, durability }, this);
+    this.session = new SessionSocket({ url: options.url, ...place }, this);
     this.session.dial();
   }
 
@@ -217,7 +217,7 @@ export class HoldfastPeer extends SessionPeer {
   readonly #batched: boolean;
 
   constructor(options: PeerOptions, { durability, batched }: Manner) {
-    super(options, "echo", durability);
+    super(options, "echo", { durability });
     this.#batched = batched;
     this.#echoes = new Echoes(options, this.fail.bind(this));
   }

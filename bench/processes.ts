@@ -1,50 +1,50 @@
 /** The processes of a run: servers, the load, and connections that are held. */
 
+import { basename, dirname } from "node:path";
 import { denoProgram, LineProcess } from "./line_process.ts";
 import type { LoadOptions, LoadResult } from "./load_options.ts";
-import type { System } from "./systems.ts";
 import type { ServerStats } from "./servers/stats.ts";
+import type { ServerName, System } from "./systems.ts";
 
 /** How long a server may take to listen, and connections to be opened. Milliseconds. */
 const START_MS = 15_000;
 const HOLD_MS = 60_000;
 
+/** What can be started as a server. */
+export type ServerKind = ServerName | "flood";
+
+/** How a server is started. */
+export interface ServerOptions {
+  /** Settings beside `PORT` and `HOLDFAST_KV`. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Where it writes a CPU profile when it is stopped. */
+  readonly profile?: string;
+}
+
 /** A server of the bench that listens. */
 export class Server implements AsyncDisposable {
   readonly url: string;
-  readonly statsUrl: string;
-  readonly #process: LineProcess;
+  readonly #kind: ServerKind;
+  readonly #options: ServerOptions;
   readonly #directory: string;
+  #process: LineProcess;
+  #statsUrl: string;
 
-  private constructor(process: LineProcess, directory: string, urls: { stats: string; own: string }) {
-    this.#process = process;
+  private constructor(kind: ServerKind, options: ServerOptions, directory: string, launched: Launched) {
+    this.#kind = kind;
+    this.#options = options;
     this.#directory = directory;
-    this.statsUrl = urls.stats;
-    this.url = urls.own;
+    this.#process = launched.process;
+    this.#statsUrl = launched.stats;
+    this.url = launched.url;
   }
 
-  /**
-   * Starts a server with a store of its own on the file system.
-   *
-   * @param env Settings beside `PORT` and `HOLDFAST_KV`.
-   */
-  static async start(
-    kind: "bare" | "naive" | "holdfast",
-    env: Readonly<Record<string, string>> = {},
-  ): Promise<Server> {
+  /** Starts a server with a store of its own on the file system. */
+  static async start(kind: ServerKind, options: ServerOptions = {}): Promise<Server> {
     const directory = await Deno.makeTempDir({ prefix: "holdfast-bench-" });
-    const process = new LineProcess(denoProgram(kind, `servers/${kind}.ts`, [], {
-      PORT: "0",
-      HOLDFAST_LOG_LEVEL: "warn",
-      HOLDFAST_KV: `${directory}/store.sqlite3`,
-      ...env,
-    }));
     try {
-      const [, stats = ""] = await process.line(/^stats at (\S+)/, START_MS);
-      const [, own = ""] = await process.line(/listening on (\S+)/, START_MS);
-      return new Server(process, directory, { stats, own });
+      return new Server(kind, options, directory, await launch(kind, options, directory, 0));
     } catch (error) {
-      await process.stop();
       await Deno.remove(directory, { recursive: true });
       throw error;
     }
@@ -54,14 +54,73 @@ export class Server implements AsyncDisposable {
     return this.#process.pid;
   }
 
+  get statsUrl(): string {
+    return this.#statsUrl;
+  }
+
+  /** What the server says of itself. */
+  async stats(): Promise<ServerStats> {
+    return await (await fetch(this.#statsUrl)).json();
+  }
+
   /** What the server says of itself, after full garbage collections. */
   async collected(): Promise<ServerStats> {
-    return await (await fetch(`${this.statsUrl}/collected`)).json();
+    return await (await fetch(`${this.#statsUrl}/collected`)).json();
+  }
+
+  /**
+   * Kills it with SIGKILL and starts it again, with the same port and files.
+   *
+   * @returns Milliseconds from the start of the new process until it listens.
+   */
+  async restart(): Promise<number> {
+    await this.#process.kill();
+    const began = performance.now();
+    const port = Number(new URL(this.url).port);
+    const { process, stats } = await launch(this.#kind, this.#options, this.#directory, port);
+    this.#process = process;
+    this.#statsUrl = stats;
+    return performance.now() - began;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#process.stop();
     await Deno.remove(this.#directory, { recursive: true });
+  }
+}
+
+/** A server's process, and what it said. */
+interface Launched {
+  readonly process: LineProcess;
+  readonly stats: string;
+  readonly url: string;
+}
+
+async function launch(
+  kind: ServerKind,
+  { env = {}, profile }: ServerOptions,
+  directory: string,
+  port: number,
+): Promise<Launched> {
+  const flags = profile === undefined ? [] : [
+    "--cpu-prof",
+    `--cpu-prof-dir=${dirname(profile)}`,
+    `--cpu-prof-name=${basename(profile)}`,
+  ];
+  const program = denoProgram(kind, `servers/${kind}.ts`, [], {
+    PORT: String(port),
+    HOLDFAST_LOG_LEVEL: "warn",
+    HOLDFAST_KV: `${directory}/store.sqlite3`,
+    ...env,
+  }, flags);
+  const process = new LineProcess(program);
+  try {
+    const [, stats = ""] = await process.line(/^stats at (\S+)/, START_MS);
+    const [, url = ""] = await process.line(/listening on (\S+)/, START_MS);
+    return { process, stats, url };
+  } catch (error) {
+    await process.stop();
+    throw error;
   }
 }
 

@@ -38,7 +38,7 @@ class Reader implements SessionHandler {
   constructor(options: TransferOptions) {
     this.#options = options;
     this.ready = this.#ready.promise;
-    this.#session = new SessionSocket({ url: options.url, durability: "ephemeral" }, this);
+    this.#session = new SessionSocket({ url: options.url, durability: "ephemeral", noDelay: true }, this);
     this.#session.dial();
   }
 

@@ -2,8 +2,8 @@
 
 import { Held, runLoad, Server } from "./processes.ts";
 import type { LoadResult } from "./load_options.ts";
-import type { System } from "./systems.ts";
 import type { ServerStats } from "./servers/stats.ts";
+import { type ServerName, serverOf, type System } from "./systems.ts";
 
 /** How much is measured; times in milliseconds. */
 export interface Extent {
@@ -23,35 +23,37 @@ export const QUICK: Extent = { rounds: 2, warmUp: 400, duration: 500, held: 1000
 /** One round: each system's run, one after the other. */
 export type Round = { readonly [system in System]?: LoadResult };
 
-/** How many connections, with how many messages in flight each. */
+/** How many connections, with how many messages in flight each; of a download, items that are granted. */
 export interface Shape {
   readonly sockets: number;
   readonly inFlight: number;
 }
 
 /**
- * Measures echoes per second and round trips.
+ * Measures answers per second and round trips.
  *
- * All sessions are those of one server, as in production; only one system is under load at a time.
+ * All sessions of a kind are those of one server, as in production; only one system is under load at a time.
  */
 export async function throughput(
   systems: readonly System[],
-  shape: Shape,
+  shapeOf: (system: System) => Shape,
   extent: Extent,
   progress: (text: string) => void,
 ): Promise<Round[]> {
-  await using bare = await Server.start("bare");
-  await using naive = await Server.start("naive");
-  await using holdfast = await Server.start("holdfast");
+  await using started = new AsyncDisposableStack();
+  const servers = new Map<ServerName, Server>();
+  for (const name of new Set(systems.map(serverOf))) {
+    servers.set(name, started.use(await Server.start(name)));
+  }
   const { rounds: count, warmUp, duration } = extent;
   const rounds: Round[] = [];
   while (rounds.length < count) {
     const round: { [system in System]?: LoadResult } = {};
     for (const system of systems) {
-      const { url, pid, statsUrl: stats } = system === "bare" ? bare : system === "naive" ? naive : holdfast;
-      const result = await runLoad({ system, url, pid, stats, ...shape, warmUp, duration });
-      const { sockets, inFlight } = shape;
-      progress(`${sockets} × ${inFlight} ${system}: ${Math.round(result.messagesPerSecond)} echoes/s`);
+      const { url, pid, statsUrl: stats } = servers.get(serverOf(system))!;
+      const { sockets, inFlight } = shapeOf(system);
+      const result = await runLoad({ system, url, pid, stats, sockets, inFlight, warmUp, duration });
+      progress(`${sockets} × ${inFlight} ${system}: ${Math.round(result.messagesPerSecond)}/s`);
       round[system] = result;
     }
     rounds.push(round);
@@ -91,7 +93,7 @@ export async function memory(
   progress: (text: string) => void,
 ): Promise<Weights> {
   const kind = system === "bare" ? "bare" : "holdfast";
-  await using server = await Server.start(kind, { HOLDFAST_PARK_AFTER: PARK_AFTER });
+  await using server = await Server.start(kind, { env: { HOLDFAST_PARK_AFTER: PARK_AFTER } });
   await using _ballast = await Held.open(system, server.url, extent.held);
   const weight = (from: ServerStats, to: ServerStats): Weight => ({
     heap: (to.heapUsed + to.external - from.heapUsed - from.external) / extent.held,

@@ -1,5 +1,6 @@
-/** One session by the protocol alone, MessagePack, over a WebSocket of the platform: what all sessions of the bench share. */
+/** One session by the protocol alone, MessagePack, over a WebSocket: what all sessions of the bench share. */
 
+import { WebSocket as LibrarySocket } from "ws";
 import type { FrameCodec } from "../src/protocol/codec.ts";
 import { encodeConduit, encodeSession } from "../src/protocol/encode.ts";
 import {
@@ -19,6 +20,8 @@ import {
 import { msgpackCodec } from "../src/protocol/msgpack_codec.ts";
 import { secret, systemRandom } from "../src/system/random.ts";
 
+const SUBPROTOCOL = "holdfast.v1.msgpack";
+
 /** Whom a session tells what comes. */
 export interface SessionHandler {
   /** The session is there, or there again: what is put now leaves in the frame of the confirming ack. */
@@ -36,6 +39,11 @@ export interface SessionPlace {
   /** `http://HOST:PORT` of the server. */
   readonly url: string;
   readonly durability: Durability;
+  /**
+   * Dials with npm `ws` in place of the platform's client, which switches TCP_NODELAY off: where a client says two things and
+   * the server has nothing to say in between, an ack and a moment later a grant, the second one waits there for 40 ms.
+   */
+  readonly noDelay?: boolean;
 }
 
 /**
@@ -70,9 +78,10 @@ export class SessionSocket {
 
   /** Dials: begins the session, or resumes it where it was begun. */
   dial(): void {
-    const socket = new WebSocket(`${this.#place.url.replace(/^http/, "ws")}/v1/connect`, [
-      "holdfast.v1.msgpack",
-    ]);
+    const url = `${this.#place.url.replace(/^http/, "ws")}/v1/connect`;
+    const socket: WebSocket = this.#place.noDelay === true
+      ? new LibrarySocket(url, [SUBPROTOCOL], { perMessageDeflate: false })
+      : new WebSocket(url, [SUBPROTOCOL]);
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.#start();
     socket.onmessage = ({ data }) => this.#frame(new Uint8Array(data));

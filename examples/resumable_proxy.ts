@@ -2,15 +2,14 @@
  * An ordinary WebSocket server, and a client that knows nothing but the standard's `WebSocket`: with Holdfast in between neither
  * notices that the network breaks every three seconds.
  *
- * `HOLDFAST_UPSTREAMS=ticker=ws://127.0.0.1:9000/ deno task start`
- * `deno run -A examples/resumable_proxy.ts http://127.0.0.1:8080`
+ * `deno run -A examples/resumable_proxy.ts`
  */
 
+import type { AddressInfo } from "node:net";
 import { WebSocketServer } from "ws";
 import { HoldfastSocket } from "../src/client/holdfast_socket.ts";
 import { connect } from "../src/client/mod.ts";
-
-const [url = "http://127.0.0.1:8080"] = Deno.args;
+import { serve } from "../src/serve.ts";
 
 /** What a socket of the library is here. */
 interface Socket {
@@ -19,7 +18,7 @@ interface Socket {
 }
 
 // The server: counts for each socket, from 1.
-const server = new WebSocketServer({ host: "127.0.0.1", port: 9000 });
+const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
 let sockets = 0;
 server.on("connection", (socket: Socket) => {
   console.log(`  server: socket ${++sockets} is open`);
@@ -29,6 +28,18 @@ server.on("connection", (socket: Socket) => {
     clearInterval(timer);
     console.log(`  server: the socket was closed with ${code}`);
   });
+});
+await new Promise((resolve) => server.once("listening", resolve));
+const { port } = server.address() as AddressInfo;
+
+// Holdfast in between. Where it runs by itself: `HOLDFAST_UPSTREAMS=ticker=ws://127.0.0.1:9000/ deno task start`.
+const holdfast = await serve({
+  settings: {
+    PORT: "0",
+    HOLDFAST_KV: ":memory:",
+    HOLDFAST_LOG_LEVEL: "warn",
+    HOLDFAST_UPSTREAMS: `ticker=ws://127.0.0.1:${port}/`,
+  },
 });
 
 // The client: written for any class of WebSockets.
@@ -42,12 +53,14 @@ function watch(Socket: typeof WebSocket, upTo: number): Promise<CloseEvent> {
   return new Promise((resolve) => socket.onclose = resolve);
 }
 
-const session = connect(url);
+const session = connect(holdfast.url);
 session.on("detached", () => console.log("    line: broken"));
 session.on("resumed", () => console.log("    line: there again"));
 const breaking = setInterval(() => session.breakConduit(), 3_000);
 const { code, reason } = await watch(HoldfastSocket.over(session, "upstream:ticker"), 20);
 console.log(`client: closed with ${code} ${reason}`);
+
 clearInterval(breaking);
 await session.close();
+await holdfast.stop();
 server.close();

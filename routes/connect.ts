@@ -45,6 +45,8 @@ export interface ConnectOptions<Socket> {
   readonly onSocket: (socket: Socket, subprotocol: Subprotocol, peer: ConduitPeer) => void;
   /** Whose word counts about the address that a request comes from; absent: nobody's. */
   readonly trustedProxies?: TrustedProxies;
+  /** The credentials of a request that asks to be an operator's; undefined: it does not ask. Absent: nobody may. */
+  readonly operator?: (request: Request) => string | undefined;
   /** Told the HTTP status of each request that did not become a conduit. */
   readonly onRefused?: (status: number) => void;
   /** True while this node has all the conduits it can hold: further ones are not even made. Absent: never. */
@@ -131,7 +133,7 @@ function answer<Socket>(
     address: remote === undefined
       ? null
       : clientAddress(remote, headers, options.trustedProxies ?? { kind: "none" }),
-    credentials: bearerOf(headers.get("authorization")),
+    credentials: bearerOf(headers.get("authorization")) ?? options.operator?.(request),
   };
   let upgraded;
   try {

@@ -1,6 +1,6 @@
 /** Turns a contest into tables and judgements. */
 
-import { median, table, type Target } from "../report.ts";
+import { median, table, type Target } from "../tables.ts";
 import { bars, type Line, lines } from "../plot.ts";
 import {
   type Contest,

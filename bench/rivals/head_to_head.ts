@@ -1,6 +1,6 @@
 /** The contest as `deno task bench --peers` runs it: prepared, measured, judged, and profiled where a target was missed. */
 
-import { table } from "../report.ts";
+import { table } from "../tables.ts";
 import { ALL, contest, CONTEST_PARTS, type ContestPart } from "./contest.ts";
 import { type Contest, FULL_CONTEST, QUICK_CONTEST } from "./contest_model.ts";
 import { busyness, charts, contestReport, type ContestTarget, judgeContest } from "./contest_report.ts";

@@ -1,6 +1,6 @@
 /** What bounds a target that was missed: said in words, and shown by a profile. */
 
-import { table, type Target } from "../report.ts";
+import { table, type Target } from "../tables.ts";
 import type { SelfTime } from "./profile.ts";
 
 /** A missed target and its profile, where one was taken. */

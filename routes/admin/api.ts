@@ -6,9 +6,11 @@ import { problem } from "../problem.ts";
 import { describedRoutes, jsonBodies, REFUSALS, refuse, SECURITY, takes } from "./described.ts";
 import { ADMIN_COOKIE, type Guard } from "./guard.ts";
 import { type NodeControl, nodeRoutes } from "./node.ts";
+import { operationRoutes } from "./operations.ts";
 import { principalRoutes } from "./principals.ts";
 import * as schemas from "./schemas.ts";
 import { sessionRoutes, type SessionRoutesOptions } from "./sessions.ts";
+import type { Operations } from "../../src/admin/operations.ts";
 import type { Principals } from "../../src/admin/principals.ts";
 import type { NodeView } from "../../src/admin/node_view.ts";
 
@@ -17,6 +19,7 @@ export interface AdminOptions extends SessionRoutesOptions {
   readonly guard: Guard;
   readonly view: NodeView;
   readonly principals: Principals;
+  readonly operations: Operations;
   readonly node: NodeControl;
 }
 
@@ -53,7 +56,9 @@ const logoutRoute = createRoute({
 const ADMIN = "/v1/admin/*";
 
 /** The routes of the admin API, and its description, which anybody may read: `/openapi.json` and `/docs`. */
-export function adminApi({ guard, view, node, principals, ...sessions }: AdminOptions): OpenAPIHono {
+export function adminApi(
+  { guard, view, node, principals, operations, ...sessions }: AdminOptions,
+): OpenAPIHono {
   const routes = describedRoutes();
   routes.use(LOGIN, jsonBodies);
   routes.openapi(loginRoute, async (context) => {
@@ -66,6 +71,7 @@ export function adminApi({ guard, view, node, principals, ...sessions }: AdminOp
   routes.openapi(logoutRoute, (context) => context.body(null, 204, { "set-cookie": guard.logout(context) }));
   sessionRoutes(routes, sessions);
   principalRoutes(routes, principals);
+  operationRoutes(routes, operations);
   nodeRoutes(routes, view, node);
   routes.all(ADMIN, () =>
     problem({
@@ -109,6 +115,7 @@ function description(routes: OpenAPIHono): ReturnType<OpenAPIHono["getOpenAPI31D
         description: "All sessions that this node's store knows, and its own ephemeral ones",
       },
       { name: "principals", description: "Who has sessions" },
+      { name: "operations", description: "Calls that were made with an operation key" },
       { name: "node", description: "The node that answers" },
       { name: "store", description: "What is kept" },
     ],

@@ -9,6 +9,8 @@
 import { timingSafeEqual } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
 import { getCookie } from "hono/cookie";
+import { parse } from "hono/utils/cookie";
+import type { OperatorCredentials, Operators } from "../../src/admin/operator_authenticator.ts";
 import { hashOf } from "../../src/system/hash.ts";
 import type { Clock } from "../../src/system/clock.ts";
 import { type Random, secret } from "../../src/system/random.ts";
@@ -17,6 +19,9 @@ import { problem } from "../problem.ts";
 
 /** The cookie's name. */
 export const ADMIN_COOKIE = "holdfast_admin";
+
+/** What the query of an upgrade is that asks to be an operator's. */
+export const OPERATOR_QUERY = "?as=operator";
 
 /** How long a login lasts; milliseconds. */
 export const LOGIN_LIFETIME_MS = 12 * 3600 * 1000;
@@ -32,11 +37,15 @@ export interface GuardOptions {
   readonly origin: OriginPolicy;
   readonly clock: Clock;
   readonly random: Random;
+  /** Told that a login was given up: whoever watches by it may not any more. */
+  readonly loggedOut?: (() => void) | undefined;
 }
 
 /** Keeps strangers out, and knows who is logged in. */
-export class Guard {
+export class Guard implements Operators {
   readonly #options: GuardOptions;
+  /** Marks credentials that were made here of a cookie. It never leaves this process, so that nobody can make them. */
+  readonly #mark: string;
   /** The hash of the one-time code that was made at start; null once it was used, or if there is none. */
   #code: string | null = null;
   /** Hashes of cookies, the oldest first, and until when each is good. */
@@ -44,6 +53,7 @@ export class Guard {
 
   constructor(options: GuardOptions) {
     this.#options = options;
+    this.#mark = secret(options.random);
   }
 
   /** True if anybody can get in: a token is set, or may be judged, or the server listens on loopback only. */
@@ -80,7 +90,7 @@ export class Guard {
    * @returns The `Set-Cookie` header, or the refusal.
    */
   async login(context: Context, given: { code: string } | { token: string }): Promise<string | Response> {
-    const foreign = this.#foreign(context);
+    const foreign = this.#foreign(context.req.raw.headers);
     if (foreign !== undefined) return foreign;
     const granted = "code" in given ? this.#takeCode(given.code) : await this.#grants(given.token);
     if (!granted) return unauthorized("the code was used or is wrong, or the token is");
@@ -94,8 +104,32 @@ export class Guard {
 
   /** Forgets the request's cookie. @returns The `Set-Cookie` header that removes it. */
   logout(context: Context): string {
-    this.#logins.delete(hashOf(getCookie(context, ADMIN_COOKIE) ?? ""));
+    if (this.#logins.delete(hashOf(getCookie(context, ADMIN_COOKIE) ?? ""))) this.#options.loggedOut?.();
     return cookie(context, "", 0);
+  }
+
+  /**
+   * The credentials of an upgrade that asks to be an operator's, with {@link OPERATOR_QUERY}; undefined for one that does not:
+   * an ordinary page of this server brings the cookie too. Without a good cookie, or from another page than this server's,
+   * they are such as are refused.
+   */
+  credentialsOf({ url, headers }: Request): string | undefined {
+    if (!url.includes("?") || new URL(url).search !== OPERATOR_QUERY) return undefined;
+    const id = parse(headers.get("cookie") ?? "", ADMIN_COOKIE)[ADMIN_COOKIE] ?? "";
+    return `${this.#mark} ${this.#foreign(headers) === undefined ? hashOf(id) : ""}`;
+  }
+
+  /** What {@link credentialsOf} gave, and the operator's token, are judged here; JSON Web Tokens are not. */
+  operatorOf(credentials: string): OperatorCredentials | null {
+    const { token } = this.#options;
+    if (token !== undefined && sameSecret(token, credentials)) return { good: true, expiresAt: null };
+    const [mark = "", login = ""] = credentials.split(" ");
+    if (!sameSecret(mark, this.#mark)) return null;
+    const until = this.#logins.get(login);
+    return until !== undefined && until > this.#options.clock.now() ? { good: true, expiresAt: until } : {
+      good: false,
+      detail: "nobody is logged in there as an operator, or the request is not this server's page's",
+    };
   }
 
   async #refusal(context: Context): Promise<Response | undefined> {
@@ -114,14 +148,16 @@ export class Guard {
     if (until === undefined || until <= this.#options.clock.now()) {
       return unauthorized("this login is over; log in again");
     }
-    return context.req.method === "GET" || context.req.method === "HEAD" ? undefined : this.#foreign(context);
+    return context.req.method === "GET" || context.req.method === "HEAD"
+      ? undefined
+      : this.#foreign(context.req.raw.headers);
   }
 
   /** Refuses what does not come from a page of this server. */
-  #foreign(context: Context): Response | undefined {
-    const origin = context.req.header("origin") ?? null;
+  #foreign(headers: Headers): Response | undefined {
+    const origin = headers.get("origin");
     if (origin === null) return forbidden("origin-refused", "a request with a cookie must name its Origin");
-    const refused = refuseOrigin(origin, context.req.header("host") ?? null, this.#options.origin);
+    const refused = refuseOrigin(origin, headers.get("host"), this.#options.origin);
     return refused === undefined ? undefined : forbidden("origin-refused", refused);
   }
 

@@ -43,7 +43,10 @@ export const ListQuery = z.object({
     description: "At most so many sessions",
   }),
   cursor: z.string().min(1).max(512).optional().openapi({ description: "The `next` of the part before" }),
-  principal: z.string().max(512).optional().openapi({ description: "Whose sessions; empty: anonymous ones" }),
+  principal: z.string().max(512).optional().openapi({
+    description:
+      "Whose sessions; empty: anonymous ones. Operators' own, of `holdfast:operator`, are listed only so",
+  }),
   state: z.enum(VIEWED_STATES).optional(),
   node: z.string().min(1).max(128).optional().openapi({
     description: "The name of the node that has the conduit, or the id of its process",
@@ -99,15 +102,34 @@ const HistoryEntry = z.union([
   }),
 ]).openapi("HistoryEntry");
 
+const ConnectionView = z.object({
+  id: count,
+  service: z.string(),
+  phase: z.enum(["opening", "offered", "open", "ending"]).openapi({
+    description:
+      "Opened by the server, or by the client, and not answered; open; ended by the client while its messages are being handled",
+  }),
+  calls: count.openapi({ description: "Calls of the client's in flight" }),
+  callsToClient: count.openapi({ description: "Calls of the service's in flight" }),
+  channels: count.openapi({ description: "Uploads and downloads that are open" }),
+  held: count.openapi({ description: "Messages that were taken and are not handled" }),
+  waiting: count.openapi({ description: "Messages that wait for the client's credit" }),
+  keptBytes: count.openapi({ description: "What the service keeps with the connection" }),
+}).openapi("ConnectionView");
+
 /** One session. */
 export const SessionDetail = SessionSummary.extend({
-  connections: z.array(z.object({ id: count, service: z.string(), phase: z.string() })),
+  connections: z.array(ConnectionView),
   counters: z.object({
     received: count.openapi({ description: "Messages taken from the client and committed" }),
     sent: count.openapi({ description: "Messages for the client that are committed" }),
     acked: count.openapi({ description: "How many of them the client has" }),
     unackedBytes: count,
     unackedCost: count.openapi({ description: "What the unacked messages count for under delivery.bounded" }),
+    work: count.openapi({ description: "Messages and calls that were taken and are not done" }),
+    heldBytes: count.openapi({
+      description: "What they, and what connections keep and have waiting, count for under delivery.bounded",
+    }),
   }).nullable(),
   history: z.array(HistoryEntry).openapi({ description: "The last attachments, the oldest first" }),
 }).openapi("SessionDetail");
@@ -186,6 +208,54 @@ export const Principal = z.object({
   blocked: z.object({ detail: z.string(), at: time }).nullable(),
 }).openapi("Principal");
 
+const word = (most: number) =>
+  z.string().min(1).max(most).refine((text) => text.isWellFormed(), "Unicode without lone surrogates");
+const name = z.string().regex(/^[a-z0-9._:-]{1,64}$/);
+const whose = { service: name, method: name, key: word(128) };
+
+/** By what a caller knows an operation. */
+export const OperationName = z.union([
+  z.object({ principal: word(512), ...whose }).strict(),
+  z.object({ session: z.string().refine(isSessionId, "22 characters of base64url"), ...whose }).strict(),
+]).openapi("OperationName", {
+  description: "Of a principal; or of a session, where nobody is authenticated",
+});
+
+/** An operation's id in a path. */
+export const OperationParams = z.object({
+  operation: z.string().regex(/^[A-Za-z0-9_-]{43}$/, "43 characters of base64url").openapi({
+    param: { name: "operation", in: "path" },
+    description: "The operation's id, which its lookup gives",
+  }),
+});
+
+const operationState = z.enum(["running", "finished", "indeterminate"]);
+
+/** What is remembered of an operation. */
+export const Operation = z.object({
+  operation: z.string(),
+  state: operationState.openapi({
+    description: "A node runs it; its outcome is kept; its node was lost, and it may have had effects or not",
+  }),
+  fingerprint: z.string().openapi({ description: "Of its argument: a call with another one is a conflict" }),
+  expiresAt: time.nullable().openapi({
+    description: "When it is forgotten; null: nothing is stored of it yet",
+  }),
+  node: z.object({
+    boot: z.string(),
+    name: z.string().nullable(),
+    live: z.boolean().openapi({ description: "False: it was lost, and callers are told indeterminate" }),
+  }).nullable().openapi({ description: "Who runs it" }),
+  outcome: z.object({
+    ok: z.boolean(),
+    code: z.string().nullable().openapi({ description: "Of the failure" }),
+    bytes: count.openapi({ description: "The size of the answer" }),
+  }).nullable(),
+}).openapi("Operation");
+
+/** What forgetting did. */
+export const Forgotten = z.object({ operation: z.string(), was: operationState }).openapi("Forgotten");
+
 /** The services of a node. */
 export const Services = z.object({
   services: z.array(z.object({
@@ -203,8 +273,15 @@ export const Node = z.object({
   region: z.string().nullable(),
   startedAt: time,
   draining: z.boolean(),
-  sessions: z.object({ attached: count, detached: count }).openapi({ description: "In this node's memory" }),
+  sessions: z.object({
+    attached: count,
+    detached: count,
+    operators: count.openapi({ description: "Of those who watch this node; in none of the other counts" }),
+  }).openapi({ description: "In this node's memory" }),
   conduits: count,
+  work: count.openapi({ description: "Messages and calls that were taken and are not done" }),
+  operations: count.openapi({ description: "Operations that run here" }),
+  upstreamSockets: count,
   counts: z.object({
     newSessions: count,
     resumed: count,
@@ -242,6 +319,8 @@ export const Store = z.object({
     outbox: Counted,
     deadline: Counted,
     attached: Counted,
+    operation: Counted,
+    data: Counted,
   }),
   committer: z.object({
     atomics: count,

@@ -6,6 +6,8 @@ export interface GrantLimits {
   readonly sessions?: number;
   /** Connections of one session at once. */
   readonly connections?: number;
+  /** How long a session may wait for its client, where that is less than the node's own; milliseconds. */
+  readonly resumeWindow?: number;
 }
 
 /** What valid credentials give. */
@@ -42,10 +44,18 @@ export type Authentication =
 export interface Authenticator {
   /** @param credentials As the client gave them, of any length; undefined: none. */
   authenticate(credentials: string | undefined): Authentication | Promise<Authentication>;
+  /** True for good credentials of an operator's, whom a node that drains lets in all the same. Absent: there are none. */
+  isOperator?(credentials: string | undefined): boolean;
 }
 
 /** The principal of sessions that belong to themselves. No credentials can name it. */
 export const ANONYMOUS = "";
+
+/**
+ * The principal of operators who watch this node by its page, or with the admin token: their sessions are no application's, so
+ * listings and counts leave them out, and a drain does not let go of them. No other credentials can name it.
+ */
+export const OPERATOR = "holdfast:operator";
 
 /** The scope that opens the admin interface. */
 export const ADMIN_SCOPE = "holdfast:admin";

@@ -1,6 +1,6 @@
 /** Judges what a verified token claims: whom it names, for how long, and what it allows. */
 
-import { ADMIN_SCOPE, type Authentication, type GrantLimits } from "./authenticator.ts";
+import { ADMIN_SCOPE, type Authentication, type GrantLimits, OPERATOR } from "./authenticator.ts";
 
 /** What tokens must say of themselves. */
 export interface Expected {
@@ -69,6 +69,7 @@ export function judgeClaims(claims: unknown, expected: Expected, now: number): A
   if (typeof sub !== "string" || sub === "" || sub.length > PRINCIPAL_CHARACTERS || !sub.isWellFormed()) {
     return refused(`sub must be 1 to ${PRINCIPAL_CHARACTERS} characters`);
   }
+  if (sub === OPERATOR) return refused("sub is a name that this server keeps for itself");
   const services = claims[SERVICES_CLAIM] ?? null;
   if (services !== null && !isNames(services)) {
     return refused(`${SERVICES_CLAIM} must be an array of at most ${MOST_SERVICES} names`);

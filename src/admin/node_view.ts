@@ -1,6 +1,7 @@
 /** A node and its store as an operator sees them. */
 
 import type { CountedMetrics } from "../observe/counted_metrics.ts";
+import type { NodeLevels } from "../observe/node_metrics.ts";
 import type { Reason } from "../protocol/reasons.ts";
 import type { SessionRegistry } from "../session/session_registry.ts";
 import type { SettingDescription } from "../settings.ts";
@@ -13,6 +14,8 @@ export interface NodeFacts {
   /** The environment that the settings were read from. */
   readonly env: { readonly [name: string]: string };
   readonly memory: () => { readonly rss: number; readonly heapUsed: number };
+  /** What it holds now. */
+  readonly levels: () => NodeLevels;
   /** What happened on this node since its start. */
   readonly counts: () => NodeCounts;
   /** The size of the store's file in bytes; null where it is not a file. */
@@ -51,13 +54,16 @@ const BATCH = 1_000;
 /** Sorts after every string that a key of ours holds. */
 const LAST = "\uffff";
 
-const KINDS = ["session", "connection", "outbox", "deadline", "attached"] as const;
+const KINDS = ["session", "connection", "outbox", "deadline", "attached", "operation", "data"] as const;
 
 /** How many rows of a kind there are; `capped`: at least so many. */
 export interface Counted {
   readonly rows: number;
   readonly capped: boolean;
 }
+
+/** {@link NodeView.pulse}. */
+export type NodePulse = ReturnType<NodeView["pulse"]>;
 
 export class NodeView {
   readonly #registry: SessionRegistry;
@@ -89,16 +95,23 @@ export class NodeView {
 
   /** The node; its settings without what is secret. */
   node() {
-    const { node, boot, region, draining, conduits } = this.#registry;
-    let attached = 0;
-    for (const { state } of this.#registry.sessions()) if (state.attached !== null) attached++;
+    return { ...this.pulse(), settings: this.#settings() };
+  }
+
+  /** The node at this moment. */
+  pulse() {
+    const { node, boot, region } = this.#registry;
+    const levels = this.#facts.levels();
+    const { attached, detached, operators, draining, conduits } = levels;
+    const { work, operations, upstreamSockets } = levels;
+    const { rss, heapUsed } = this.#facts.memory();
     return {
       ...{ node, boot, draining, conduits, startedAt: this.#startedAt },
       region: region ?? null,
-      sessions: { attached, detached: this.#registry.size - attached },
+      sessions: { attached, detached, operators },
+      ...{ work, operations, upstreamSockets },
       counts: this.#facts.counts(),
-      memory: this.#facts.memory(),
-      settings: this.#settings(),
+      memory: { rss, heapUsed },
     };
   }
 
@@ -106,12 +119,12 @@ export class NodeView {
   async store(): Promise<
     { bytes: number | null; rows: Record<typeof KINDS[number], Counted>; committer: CommitterStats }
   > {
-    const [session, connection, outbox, deadline, attached] = await Promise.all(
-      KINDS.map((kind) => this.#count({ prefix: [kind] })),
-    ) as [Counted, Counted, Counted, Counted, Counted];
+    const counted = await Promise.all(
+      KINDS.map(async (kind) => [kind, await this.#count({ prefix: [kind] })] as const),
+    );
     return {
       bytes: await this.#facts.storeBytes(),
-      rows: { session, connection, outbox, deadline, attached },
+      rows: Object.fromEntries(counted) as Record<typeof KINDS[number], Counted>,
       committer: this.#registry.committer.stats,
     };
   }

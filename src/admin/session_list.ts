@@ -1,5 +1,6 @@
 /** Lists and shows sessions, those of this node's memory and those of the store, without touching any. */
 
+import { OPERATOR } from "../access/authenticator.ts";
 import { decodeNode, type NodeRow } from "../session/node_directory.ts";
 import type { SessionRegistry } from "../session/session_registry.ts";
 import * as keys from "../storage/keys.ts";
@@ -54,7 +55,8 @@ export class SessionList {
   }
 
   /**
-   * Lists sessions: first the ephemeral ones of this node, then those of the store; each group in an order that stays.
+   * Lists sessions: first the ephemeral ones of this node, then those of the store; each group in an order that stays. Those of
+   * operators are left out, unless they are asked for by their principal.
    *
    * @throws {InvalidCursor} For a cursor of another listing.
    */
@@ -227,7 +229,7 @@ function matches(
 ): boolean {
   const { principal, state, node, minAge, maxAge } = filter;
   const age = now - view.createdAt;
-  return (principal === undefined || view.principal === principal) &&
+  return (principal === undefined ? view.principal !== OPERATOR : view.principal === principal) &&
     (state === undefined || view.state === state) &&
     (node === undefined || view.node !== null && (view.node === node || boot === node)) &&
     (minAge === undefined || age >= minAge) && (maxAge === undefined || age <= maxAge);

@@ -1,5 +1,6 @@
 /** A session as an operator sees it: no token, no hash of one, no body. */
 
+import type { ConnectionPhase, ConnectionState } from "../connection/mux_model.ts";
 import type { Durability } from "../protocol/messages.ts";
 import type { Reason } from "../protocol/reasons.ts";
 import { retainedCost } from "../session/delivery_state.ts";
@@ -30,9 +31,26 @@ export interface SessionSummary {
   readonly ended: { readonly reason: Reason; readonly detail: string; readonly at: number } | null;
 }
 
+/** A connection, in numbers. */
+export interface ConnectionView {
+  readonly id: number;
+  readonly service: string;
+  /** `ending`: the client ended it, and messages from before are being handled. */
+  readonly phase: ConnectionPhase | "ending";
+  /** Calls in flight, the client's and the service's, and their channels that are open. */
+  readonly calls: number;
+  readonly callsToClient: number;
+  readonly channels: number;
+  /** Messages that were taken and are not handled. */
+  readonly held: number;
+  /** Messages that wait for the client's credit. */
+  readonly waiting: number;
+  readonly keptBytes: number;
+}
+
 /** Everything that is shown of one session. */
 export interface SessionDetail extends SessionSummary {
-  readonly connections: readonly { readonly id: number; readonly service: string; readonly phase: string }[];
+  readonly connections: readonly ConnectionView[];
   /** Null for an ended session. */
   readonly counters: {
     /** Messages taken from the client. */
@@ -43,6 +61,10 @@ export interface SessionDetail extends SessionSummary {
     /** What is kept until the client has it: its bytes, and what it costs under `delivery.bounded`. */
     readonly unackedBytes: number;
     readonly unackedCost: number;
+    /** Messages and calls that were taken and are not done. */
+    readonly work: number;
+    /** What they, and what connections keep and have waiting, cost under `delivery.bounded`. */
+    readonly heldBytes: number;
   } | null;
   readonly history: History;
 }
@@ -108,16 +130,32 @@ export function viewState(state: SessionState, context: Pick<ViewContext, "node"
 
 /** All that a machine shows beside its summary. */
 export function detailOf(state: SessionState): Omit<SessionDetail, keyof SessionSummary> {
-  const { delivery, mux, history } = state;
+  const { delivery, mux, history, work, heldBytes } = state;
   return {
-    connections: [...mux.connections.values()].map(({ id, service, phase }) => ({ id, service, phase })),
+    connections: [...mux.connections.values()].map(viewConnection),
     counters: {
       received: delivery.received,
       sent: delivery.secured,
       acked: delivery.acked,
       unackedBytes: delivery.retainedBytes,
       unackedCost: retainedCost(delivery),
+      work: work.size,
+      heldBytes,
     },
     history,
+  };
+}
+
+function viewConnection(connection: ConnectionState): ConnectionView {
+  const { id, service, phase, ending, calls, held, waiting, kept } = connection;
+  return {
+    ...{ id, service },
+    phase: ending === null ? phase : "ending",
+    calls: calls?.incoming.size ?? 0,
+    callsToClient: calls?.outgoing.size ?? 0,
+    channels: calls?.channels.size ?? 0,
+    held: held.length,
+    waiting: waiting.length,
+    keptBytes: kept?.length ?? 0,
   };
 }

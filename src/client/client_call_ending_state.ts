@@ -60,8 +60,6 @@ function retire(state: ClientState, call: ClientCall): void {
   }
   if (call.kept) state.keptBytes -= call.cost;
   call.kept = false;
-  // By its body a call is found after a reload, until its outcome was taken.
-  if (call.claimed && call.items === null) call.body = null;
   call.stage = "over";
   call.request = 0;
   call.retryAt = Infinity;
@@ -97,7 +95,7 @@ export function callsOver(
 ): void {
   for (const call of [...state.calls.values()]) {
     if (call.connection !== connection.id || call.stage === "over") continue;
-    settle(state, call, call.tried ? cutOff(state, ending) : neverSent(state, connection), effects);
+    settle(state, call, call.tried ? cutOff(ending) : neverSent(state, connection), effects);
   }
 }
 
@@ -133,13 +131,11 @@ export function notTaken({ reason, detail, by }: ConnectionEnding): Failure {
 }
 
 /** The call was sent, and no answer will come. */
-function cutOff(state: ClientState, ending: ConnectionEnding): Failure {
-  const { reason, detail, by } = ending;
+function cutOff({ reason, detail, by }: ConnectionEnding): Failure {
   const message = `the connection ended before the answer (${describe(reason, detail)})`;
   if (by === "application") return { code: "cancelled", message };
   if (by === "refusal") return { code: REFUSALS[reason] ?? "unavailable", message };
-  // Nothing ever left for a server that did not establish the session.
-  return { code: state.agreed === null ? "unavailable" : "indeterminate", message };
+  return { code: "indeterminate", message };
 }
 
 export function tooLarge(state: ClientState): Failure {

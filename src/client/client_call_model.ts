@@ -54,7 +54,7 @@ export interface ClientCall {
   request: number;
   /** It was numbered at least once: the server may have run it. */
   tried: boolean;
-  /** Null once nobody needs it any more: nothing may have to be sent again, or found again after a reload. */
+  /** Null once nobody needs it any more: it is sent, and needs neither be sent again nor found again after a reload. */
   body: EncodedBody | null;
   /** `body` is counted in `keptBytes`. */
   kept: boolean;

@@ -16,7 +16,7 @@ import { end, newConnection } from "./client_sending_state.ts";
 
 /** The session is lost: the calls that go on in the next one are taken out of it. */
 export function takeRepeatable(state: ClientState): void {
-  if (!state.settings.repeatsOperations || state.closing !== null) return;
+  if (!state.settings.repeatsOperations) return;
   for (const call of [...state.calls.values()]) {
     if (call.operation === null || !call.claimed || call.stage === "over" || call.body === null) continue;
     const { body } = call;

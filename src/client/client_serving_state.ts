@@ -4,6 +4,7 @@
  * A handler runs in memory. What it had not answered when its page went is answered `indeterminate` by the next one.
  */
 
+import { decodeFailure } from "../protocol/rpc_error.ts";
 import * as mux from "../connection/mux_state.ts";
 import type { RpcCode } from "../protocol/rpc_codes.ts";
 import { encodeFailure } from "../protocol/rpc_error.ts";
@@ -42,7 +43,7 @@ export function servingActed(state: ClientState, event: ServingAct, effects: Cli
     case "respond": {
       const { connection: id, request, ok, body } = event;
       if (state.connections.get(id)?.running.delete(request) !== true) return;
-      const answer = { ok, body, reason: "failed" };
+      const answer = { ok, body, reason: ok ? "" : decodeFailure(body).code };
       for (const payload of mux.respond(state.mux, id, request, answer)) number(state, payload);
       return watchRunning(state);
     }
@@ -134,8 +135,7 @@ export function answerRestored(state: ClientState): void {
     message: "the page was gone before it answered",
   } as const;
   for (const { id, calls } of state.mux.connections.values()) {
-    for (const { request, early } of [...calls?.incoming.values() ?? []]) {
-      if (early !== null) continue;
+    for (const { request } of [...calls?.incoming.values() ?? []]) {
       const answer = { ok: false, body: encodeFailure(failure), reason: failure.code };
       for (const payload of mux.respond(state.mux, id, request, answer)) number(state, payload);
     }

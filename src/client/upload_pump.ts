@@ -8,7 +8,7 @@ import type { EncodedBody } from "../protocol/messages.ts";
 export interface UploadSink {
   item(body: EncodedBody): void;
   finished(): void;
-  /** The application's items failed, or one of them is no body value. */
+  /** The application's items failed, or one of them is no body value; {@link UploadPump.stop} is to follow. */
   broke(error: unknown): void;
   /** The iterator failed when it was told to return. */
   failed(error: unknown): void;
@@ -65,7 +65,6 @@ export class UploadPump {
     try {
       body = encodeBody(taken.value);
     } catch (error) {
-      this.stop();
       return this.#sink.broke(error);
     }
     this.#sink.item(body);

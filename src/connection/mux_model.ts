@@ -43,6 +43,8 @@ export interface ConnectionState {
    * when they are.
    */
   ending: { readonly reason: string; readonly detail: string } | null;
+  /** Messages whose handling is decided by a transaction that is not committed: it may yet be taken back. Not kept. */
+  unsettled: number;
   /** Messages that this side wants sent and that wait for credit. */
   waiting: EncodedBody[];
 }
@@ -83,6 +85,7 @@ export function newConnection(id: number, service: string, phase: ConnectionPhas
     lostWith: null,
     held: NO_NUMBERS,
     ending: null,
+    unsettled: 0,
     waiting: NO_BODIES,
   };
 }

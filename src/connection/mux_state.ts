@@ -122,10 +122,10 @@ function receiveEnd(
   connection: ConnectionState,
   { kind, reason, detail }: SessionMessage & { readonly kind: "reject" | "end" },
 ): MuxOutcome {
-  const { id, service, phase, held } = connection;
+  const { id, service, phase, held, unsettled } = connection;
   const rejected = kind === "reject";
   if (rejected && phase !== "opening") return DROPPED;
-  if (held.length > 0 && phase === "open") {
+  if (held.length + unsettled > 0 && phase === "open") {
     connection.ending = { reason: reason ?? "", detail: detail ?? "" };
     connection.calls = null;
     connection.waiting = [];

@@ -2,7 +2,15 @@
 
 import type { Reason } from "../protocol/reasons.ts";
 import type { RuleId } from "../protocol/rules.ts";
-import type { Metrics } from "./metrics.ts";
+import {
+  type Metrics,
+  OPERATION_WORDS,
+  type OperationWord,
+  TRANSACTION_RERUNS,
+  type TransactionRerun,
+  UPSTREAM_REFUSALS,
+  type UpstreamRefusal,
+} from "./metrics.ts";
 
 /** Upper bounds of the buckets of a commit's time, milliseconds. */
 export const COMMIT_MS = [1, 2, 5, 10, 25, 50, 100, 250, 1_000, 5_000] as const;
@@ -105,6 +113,9 @@ export class CountedMetrics implements Metrics {
   readonly refusedBy = new CountByName<Reason>(REFUSALS);
   readonly endedBy = new CountByName<Reason>(ENDINGS);
   readonly violatedRules = new CountByName<RuleId>([]);
+  readonly transactionReruns = new CountByName<TransactionRerun>(TRANSACTION_RERUNS);
+  readonly operations = new CountByName<OperationWord>(OPERATION_WORDS);
+  readonly upstreamsRefused = new CountByName<UpstreamRefusal>(UPSTREAM_REFUSALS);
   readonly caughtUpAfter = new Histogram(CAUGHT_UP_MS);
   readonly commitSessions = new Histogram(COMMIT_SESSIONS);
   readonly commitTime = new Histogram(COMMIT_MS);
@@ -180,6 +191,18 @@ export class CountedMetrics implements Metrics {
     }
     counted.outcomes.add(outcome);
     counted.time.observe(after);
+  }
+
+  transactionReran(cause: TransactionRerun): void {
+    this.transactionReruns.add(cause);
+  }
+
+  operation(outcome: OperationWord): void {
+    this.operations.add(outcome);
+  }
+
+  upstreamRefused(reason: UpstreamRefusal): void {
+    this.upstreamsRefused.add(reason);
   }
 
   swept(lag: number): void {

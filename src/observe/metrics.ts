@@ -8,6 +8,27 @@
 import type { Reason } from "../protocol/reasons.ts";
 import type { RuleId } from "../protocol/rules.ts";
 
+/** Why a transaction runs again. */
+export const TRANSACTION_RERUNS = ["overtaken", "refuted"] as const;
+/** One of {@link TRANSACTION_RERUNS}. */
+export type TransactionRerun = typeof TRANSACTION_RERUNS[number];
+
+/**
+ * How calls with an operation key are answered: it ran; its outcome was known, or is waited for with another call's; and the
+ * failures that say why it did not run.
+ */
+export const OPERATION_WORDS = [
+  ...["ran", "repeated", "joined"] as const,
+  ...["conflict", "in-progress", "indeterminate", "unavailable"] as const,
+] as const;
+/** One of {@link OPERATION_WORDS}. */
+export type OperationWord = typeof OPERATION_WORDS[number];
+
+/** Why an upstream could not be had. */
+export const UPSTREAM_REFUSALS = ["upstream-refused", "upstream-timeout"] as const;
+/** One of {@link UPSTREAM_REFUSALS}. */
+export type UpstreamRefusal = typeof UPSTREAM_REFUSALS[number];
+
 /**
  * Told what happens.
  *
@@ -47,6 +68,12 @@ export interface Metrics {
    * @param method One that the service has, or `unknown`. @param outcome `ok`, a code of a failure, or why nobody waits for it.
    */
   called(service: string, method: string, outcome: string, after: number): void;
+  /** A transaction runs again. @param cause It saw what another one here changed, or its commit what another node did. */
+  transactionReran(cause: TransactionRerun): void;
+  /** A call with an operation key was answered, or waits with others (`call.operation`). */
+  operation(outcome: OperationWord): void;
+  /** An upstream could not be had. */
+  upstreamRefused(reason: UpstreamRefusal): void;
   /** A sweep is done. @param lag How late the oldest ending was that it found; 0 if none was due. */
   swept(lag: number): void;
   /** A sweep failed; the next one tries again. */
@@ -69,6 +96,9 @@ export const NO_METRICS: Metrics = {
   tokenTheftSuspected() {},
   committed() {},
   called() {},
+  transactionReran() {},
+  operation() {},
+  upstreamRefused() {},
   swept() {},
   sweepFailed() {},
 };

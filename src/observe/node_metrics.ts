@@ -5,14 +5,23 @@ import { Exposition } from "./exposition.ts";
 
 /** What a node holds now. Read when somebody looks, and kept nowhere. */
 export interface NodeLevels {
-  /** Sessions in memory with a conduit, and without one. */
+  /** Sessions in memory with a conduit, and without one; operators' are counted apart. */
   readonly attached: number;
   readonly detached: number;
+  /** Sessions of operators, who watch this node. */
+  readonly operators: number;
   /** Open conduits, attached or not. */
   readonly conduits: number;
   readonly draining: boolean;
   /** Bytes of messages that clients have not acked, of the sessions in memory. */
   readonly outboxBytes: number;
+  /** Messages and calls that were taken and are not done, of the sessions in memory; and what they and connections hold. */
+  readonly work: number;
+  readonly heldBytes: number;
+  /** Operations that run here. */
+  readonly operations: number;
+  /** Sockets to upstreams that are dialled, open or not yet closed. */
+  readonly upstreamSockets: number;
   /** The committer's totals. */
   readonly commits: {
     readonly atomics: number;
@@ -43,7 +52,7 @@ export function describeNode(counted: CountedMetrics, node: NodeLevels, process:
   const page = new Exposition();
   sessions(page, counted, node);
   traffic(page, counted, node);
-  calls(page, counted);
+  calls(page, counted, node);
   storage(page, counted, node);
   page.gauge("holdfast_draining", "1 while this node lets go of its sessions.", node.draining ? 1 : 0);
   page.gauge("process_resident_memory_bytes", "Resident memory.", process.resident);
@@ -57,6 +66,7 @@ function sessions(page: Exposition, counted: CountedMetrics, node: NodeLevels): 
     ["attached", node.attached],
     ["detached", node.detached],
   ]);
+  page.gauge("holdfast_operators", "Sessions of operators, who watch this node.", node.operators);
   page.gauge("holdfast_conduits", "Open conduits, attached or in their handshake.", node.conduits);
   page.counters("holdfast_established_total", "Handshakes that attached a conduit.", "kind", [
     ["new", counted.sessionsNew],
@@ -113,8 +123,8 @@ function traffic(page: Exposition, counted: CountedMetrics, node: NodeLevels): v
   page.gauge("holdfast_outbox_bytes", "Messages not yet acked, of sessions in memory.", node.outboxBytes);
 }
 
-function calls(page: Exposition, { calls: counted }: CountedMetrics): void {
-  const all = [...counted.values()];
+function calls(page: Exposition, counted: CountedMetrics, node: NodeLevels): void {
+  const all = [...counted.calls.values()];
   page.labelled(
     "holdfast_calls_total",
     "Calls of clients that are over, by how.",
@@ -127,6 +137,32 @@ function calls(page: Exposition, { calls: counted }: CountedMetrics): void {
     "From a call's arrival until it was over.",
     all.map(({ service, method, time }) => [{ service, method }, time] as const),
     MS,
+  );
+  page.gauge("holdfast_work", "Messages and calls taken and not done, of sessions in memory.", node.work);
+  page.gauge(
+    "holdfast_held_bytes",
+    "What they, and what connections keep and have waiting, hold.",
+    node.heldBytes,
+  );
+  page.counted(
+    "holdfast_operations_total",
+    "Calls with an operation key, by how they were answered.",
+    "outcome",
+    counted.operations,
+  );
+  page.gauge("holdfast_operations_running", "Operations that run here.", node.operations);
+  page.counted(
+    "holdfast_transaction_reruns_total",
+    "Times that transactions ran again.",
+    "cause",
+    counted.transactionReruns,
+  );
+  page.gauge("holdfast_upstream_sockets", "Sockets to upstreams.", node.upstreamSockets);
+  page.counted(
+    "holdfast_upstream_refused_total",
+    "Upstreams that could not be had.",
+    "reason",
+    counted.upstreamsRefused,
   );
 }
 

@@ -1,4 +1,7 @@
-/** Tracing as a port: one span per handshake, as a child of what the client names in `start.metadata`. */
+/**
+ * Tracing as a port: one span per handshake, as a child of what the client names in `start.metadata`; and one per call, as a child
+ * of what the call's own metadata name, else of what its session's `start` did.
+ */
 
 import type { Reason } from "../protocol/reasons.ts";
 
@@ -22,9 +25,30 @@ export interface HandshakeSpan {
   abandoned(): void;
 }
 
+/** What a call's span begins with. */
+export interface CallContext {
+  readonly service: string;
+  /** As the client named it. */
+  readonly method: string;
+  /** The session's id, which is public and grants nothing. */
+  readonly session: string;
+  /** A node accepted the call before and was lost. */
+  readonly again: boolean;
+  /** W3C Trace Context, as the call's metadata say: not checked yet. */
+  readonly traceparent: string | undefined;
+}
+
+/** The span of one call. */
+export interface CallSpan {
+  /** The call is over. @param outcome As it is counted: `ok`, a code of a failure, or why nobody waits for it. */
+  ended(outcome: string): void;
+}
+
 /** Begins spans. Never throws. */
 export interface Tracing {
   handshake(context: HandshakeContext): HandshakeSpan;
+  /** Absent: calls are not traced, and nothing is made for them. */
+  readonly call?: (context: CallContext) => CallSpan;
 }
 
 const NO_SPAN: HandshakeSpan = { established() {}, refused() {}, abandoned() {} };

@@ -109,7 +109,10 @@ export function instructionForCode(code: number): Instruction {
   return "resume";
 }
 
-/** Why a connection was rejected or ended by the side that names it; open for applications' own. */
+/**
+ * Why a connection was rejected or ended by the side that names it, as far as this protocol and its `upstream:` services say so.
+ * Applications have their own words beside these, the codes of `rpc_codes.ts` among them.
+ */
 export const CONNECTION_REASONS = [
   "unknown-service",
   "forbidden",
@@ -117,6 +120,15 @@ export const CONNECTION_REASONS = [
   "malformed-body",
   "overloaded",
   "service-failed",
+  "kept-state-mismatch",
+  "opener-lost",
+  "invalid-protocols",
+  "upstream-refused",
+  "upstream-timeout",
+  "upstream-closed",
+  "upstream-too-big",
+  "upstream-lost",
+  "unsupported-body",
 ] as const;
 
 /** A reason of this protocol for one connection's end. */

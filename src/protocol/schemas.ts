@@ -108,13 +108,14 @@ export const SCHEMAS: { readonly [K in MessageKind]: z.ZodMiniType<FieldsOf<K>> 
     options: z.exactOptional(z.object({
       operation: z.exactOptional(
         z.string().check(
+          z.minLength(1),
           z.refine((key) => utf8Length(key) <= OPERATION_BYTES, `at most ${OPERATION_BYTES} bytes`),
         ),
       ),
       timeout: z.exactOptional(count),
       upload: z.exactOptional(count),
       download: z.exactOptional(count),
-      credit: z.exactOptional(count),
+      credit: z.exactOptional(z.int().check(z.minimum(1))),
       metadata: z.exactOptional(metadata),
     })),
   }),

@@ -13,6 +13,7 @@ import {
   type SocketClosing,
 } from "../protocol/socket_closing.ts";
 import type { Log, LogFields } from "../observe/log.ts";
+import type { Metrics, UpstreamRefusal } from "../observe/metrics.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Acceptance, Rejection, ServiceConnection } from "./service.ts";
 import type { DialUpstream, UpstreamEnd, UpstreamHandler, UpstreamSocket } from "./upstream_socket.ts";
@@ -22,6 +23,8 @@ export interface BridgeContext {
   readonly dial: DialUpstream;
   readonly clock: Clock;
   readonly log: Log;
+  /** Absent: nothing is counted. */
+  readonly metrics?: Pick<Metrics, "upstreamRefused">;
   /** Told of what a connection throws, which is a defect. */
   readonly failed: (thrown: unknown) => void;
   /** How long an upstream may take to open; milliseconds. */
@@ -162,10 +165,11 @@ export class UpstreamBridge implements UpstreamHandler {
     this.#socket.drop();
   }
 
-  #refuse(reason: string, detail: string, cause = detail): void {
+  #refuse(reason: UpstreamRefusal, detail: string, cause = detail): void {
     if (this.#stage.at !== "dialling") return;
     const { answer } = this.#stage;
     this.#stage = { at: "over" };
+    this.#context.metrics?.upstreamRefused(reason);
     this.#context.log.warn("upstream_refused", { ...this.#fields(), reason, cause });
     answer({ reason, detail });
   }

@@ -55,10 +55,13 @@ export class Admission {
   async decide(link: Link, start: Start): Promise<void> {
     const { options, authenticator, draining } = this.#registry;
     const { resume } = start;
-    const refusal = judge.judgeStart(start, options.limits) ?? (draining ? judge.DRAINING : null) ??
+    const credentials = start.auth ?? link.peer.credentials;
+    // Who drains a node wants to see it.
+    const refuses = draining && authenticator.isOperator?.(credentials) !== true;
+    const refusal = judge.judgeStart(start, options.limits) ?? (refuses ? judge.DRAINING : null) ??
       this.#registry.countHandshake(link, resume === undefined ? "fresh" : "resume");
     if (refusal !== null) return link.refuse(refusal);
-    const authentication = await authenticator.authenticate(start.auth ?? link.peer.credentials);
+    const authentication = await authenticator.authenticate(credentials);
     if (authentication.ok && authentication.grant.principal !== ANONYMOUS) {
       const block = await blockOf(options.store, authentication.grant.principal);
       if (block !== null) return link.refuse({ reason: "forbidden", detail: block.detail });
@@ -264,7 +267,8 @@ export class Admission {
   }
 
   #settings(requested: RequestedSettings, grant: Grant): SessionSettings {
-    const { limits: ours, resumeWindow, idleTimeout, keepalive } = this.#registry.options;
+    const { limits: ours, idleTimeout, keepalive, ...waits } = this.#registry.options;
+    const resumeWindow = Math.min(waits.resumeWindow, grant.limits.resumeWindow ?? Infinity);
     const connections = Math.min(ours.connections, grant.limits.connections ?? Infinity);
     const limits = { ...ours, connections };
     const durability: Durability = requested.durability ?? "durable";

@@ -3,14 +3,15 @@
  * waited for. A connection on which nothing is alive has no such object.
  */
 
-import { ANONYMOUS } from "../access/authenticator.ts";
 import type { IncomingCall } from "../connection/call_state.ts";
 import type { EncodedBody } from "../protocol/messages.ts";
 import { decodeFailure, failureOf } from "../protocol/rpc_error.ts";
 import type { CallFailure, CallOutcome, Service, Transaction } from "../service/service.ts";
 import { publicId } from "../system/random.ts";
 import { problemOf } from "./call_check.ts";
+import { CallObserver } from "./call_observer.ts";
 import { type CallHost, LiveCall, type Overruling } from "./live_call.ts";
+import { ownerOf } from "./operation_record.ts";
 import { type ConnectionHost, hostFailure, RunnerConnection } from "./runner_connection.ts";
 import type { Work } from "./session_model.ts";
 import { maySendItem } from "./session_service_state.ts";
@@ -43,8 +44,9 @@ export class ConnectionLife implements CallHost {
   /** Messages behind the one that is being handled. */
   #held: Held[] = [];
   /** Calls that came before the connection was accepted. */
-  #early: { readonly call: IncomingCall; readonly body: EncodedBody; readonly again: boolean }[] = [];
+  #early: { readonly call: IncomingCall; readonly live: LiveCall }[] = [];
   #busy = false;
+  readonly #observer: CallObserver;
   /** The connection is gone from this node. */
   over = false;
 
@@ -53,6 +55,7 @@ export class ConnectionLife implements CallHost {
     this.id = id;
     this.service = service;
     this.connection = new RunnerConnection(host, id);
+    this.#observer = new CallObserver(host.node, service, host.session.state.id);
   }
 
   /** True while nothing is alive here. */
@@ -74,30 +77,38 @@ export class ConnectionLife implements CallHost {
     this.#held.push({ seq, body: body.buffer.byteLength > 2 * body.length ? body.slice() : body });
   }
 
-  /** Takes up what an earlier process left: its messages, and its calls by what their methods declare. */
+  /**
+   * Takes up what an earlier process left: its messages, and its calls by what their methods declare.
+   *
+   * @param again Handlers of the calls may have begun there.
+   */
   restore(
     messages: readonly Held[],
     calls: readonly { readonly call: IncomingCall; readonly work: Work }[],
+    again: boolean,
   ): void {
     this.#held.push(...messages);
-    for (const { call, work } of calls) this.call(call, work.body, true);
+    for (const { call, work } of calls) this.call(call, work.body, again);
     if (!this.opening) this.pump();
   }
 
   /** The connection is accepted: what came before is taken up. */
   accepted(): void {
     this.opening = false;
-    for (const { call, body, again } of this.#early.splice(0)) {
-      if (call.early === null) this.call(call, body, again);
-    }
+    for (const { call, live } of this.#early.splice(0)) if (call.early === null) this.#take(call, live);
     this.pump();
   }
 
   /** A call came, or is taken up again. */
   call(call: IncomingCall, body: EncodedBody, again: boolean): void {
-    if (this.opening) return void this.#early.push({ call, body, again });
+    const live = new LiveCall(this, call, body, again, this.#host.node.clock.now());
+    if (this.opening) this.#early.push({ call, live });
+    else this.#take(call, live);
+  }
+
+  #take(call: IncomingCall, live: LiveCall): void {
     const { node } = this.#host;
-    const live = new LiveCall(this, call, body, again, node.clock.now());
+    this.#observer.began(live);
     const method = this.service.methods?.get(call.method);
     const problem = problemOf(call, method, this.service.name);
     if (problem !== null) {
@@ -108,7 +119,7 @@ export class ConnectionLife implements CallHost {
       this.#host.begun();
       return node.operations.dispatch(this, live, method!.retry === "safe");
     }
-    if (again && method!.kind !== "transaction" && method!.retry !== "safe") {
+    if (live.again && method!.kind !== "transaction" && method!.retry !== "safe") {
       const text = "its node was lost; it may have had effects, or not";
       this.#calls.delete(call.request);
       return this.answer(live, false, hostFailure("indeterminate", text), "indeterminate");
@@ -132,15 +143,20 @@ export class ConnectionLife implements CallHost {
   callFailed(live: LiveCall, error: unknown): void {
     // What a handler throws because it was told to stop is no failure of its own.
     if (live.over) return;
-    this.#host.threw(this.service.name, error);
+    this.report(error);
     live.fail({ code: "internal", message: "the service failed" });
+  }
+
+  /** Logs what a handler threw. */
+  report(error: unknown): void {
+    this.#host.threw(this.service.name, error);
   }
 
   /** A transaction is committed, and its caller is told. */
   settled(live: LiveCall, outcome: string): void {
     live.over = true;
     if (!this.#calls.delete(live.request)) return;
-    this.#count(live, outcome);
+    this.#observer.over(live, outcome);
     this.#host.finished(this);
   }
 
@@ -150,17 +166,21 @@ export class ConnectionLife implements CallHost {
     if (live === undefined) return;
     this.#calls.delete(request);
     live.overrule(why);
-    this.#count(live, why);
+    this.#observer.over(live, why);
     this.#host.finished(this);
   }
 
   /** An item of a call's upload came. */
   uploaded(request: number, body: EncodedBody): void {
-    this.#calls.get(request)?.item(body);
+    this.#find(request)?.item(body);
   }
 
   uploadOver(request: number, reason: string | null): void {
-    this.#calls.get(request)?.uploadOver(reason);
+    this.#find(request)?.uploadOver(reason);
+  }
+
+  #find(request: number): LiveCall | undefined {
+    return this.#calls.get(request) ?? this.#early.find(({ live }) => live.request === request)?.live;
   }
 
   /** The client answered a call of the service's. */
@@ -174,6 +194,8 @@ export class ConnectionLife implements CallHost {
   end(why: "connection-ended" | "moved"): void {
     this.over = true;
     this.#held = [];
+    // What its handler still does is nothing any more.
+    this.#free();
     this.endCalls(why);
   }
 
@@ -201,7 +223,7 @@ export class ConnectionLife implements CallHost {
 
   get owner(): string {
     const { principal, id } = this.#host.session.state;
-    return principal === ANONYMOUS ? `session ${id}` : `principal ${principal}`;
+    return ownerOf(principal, id);
   }
 
   stamp(): string {
@@ -212,7 +234,7 @@ export class ConnectionLife implements CallHost {
     live.over = true;
     const running = this.#calls.delete(live.request);
     this.#host.session.act({ do: "respond", connection: this.id, request: live.request, ok, body, reason });
-    this.#count(live, ok ? "ok" : reason);
+    this.#observer.over(live, ok ? "ok" : reason);
     if (running) this.#host.finished(this);
   }
 
@@ -235,8 +257,8 @@ export class ConnectionLife implements CallHost {
     this.#host.wait(waiter);
   }
 
-  consumed(channel: number): void {
-    this.#host.session.act({ do: "consume", connection: this.id, channel });
+  consumed(request: number, channel: number, bytes: number): void {
+    this.#host.session.act({ do: "consume", connection: this.id, request, channel, bytes });
   }
 
   transact(live: LiveCall, run: (tx: Transaction) => Promise<EncodedBody | CallFailure>): void {
@@ -292,20 +314,15 @@ export class ConnectionLife implements CallHost {
       this,
       seq,
       (tx) => this.service.onMessageTransaction!(this.connection, body, tx),
-      {
-        done: () => {
-          this.#free();
-          this.pump();
-        },
-        failed: (error) => {
-          this.#free();
-          if (!this.over) this.#messageFailed(error);
-        },
+      () => {
+        this.#free();
+        this.pump();
       },
     );
   }
 
   #free(): void {
+    if (!this.#busy) return;
     this.#busy = false;
     this.#host.finished(this);
   }
@@ -313,11 +330,5 @@ export class ConnectionLife implements CallHost {
   #messageFailed(error: unknown): void {
     this.#host.threw(this.service.name, error);
     this.connection.end("service-failed", "the service failed");
-  }
-
-  #count(live: LiveCall, outcome: string): void {
-    const { metrics, clock } = this.#host.node;
-    const known = this.service.methods?.has(live.method) === true;
-    metrics.called(this.service.name, known ? live.method : "unknown", outcome, clock.now() - live.startedAt);
   }
 }

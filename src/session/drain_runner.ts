@@ -1,5 +1,6 @@
 /** Lets go of all of a node's sessions in good order, and takes that back. */
 
+import { OPERATOR } from "../access/authenticator.ts";
 import type { Clock } from "../system/clock.ts";
 import { nextWave } from "./drain_state.ts";
 import type { SessionRunner } from "./session_runner.ts";
@@ -95,7 +96,7 @@ export class Drain {
       await this.#wait(run);
       if (run.stopped) return;
     }
-    const runners = [...this.#host.sessions()];
+    const runners = [...this.#host.sessions()].filter((runner) => !isOperators(runner));
     await Promise.all(runners.map((runner) => runner.whenCommitted()));
     if (run.stopped) return;
     for (const runner of runners) runner.breakConduit("draining");
@@ -112,11 +113,13 @@ export class Drain {
     let attached = 0;
     for (const runner of this.#host.sessions()) {
       const conduit = runner.state.attached?.conduit;
-      if (conduit === undefined) continue;
+      if (conduit === undefined || isOperators(runner)) continue;
       attached++;
       if (this.#told.has(conduit)) told.add(conduit);
       else waiting.push(runner);
     }
+    // Whoever has calls under way comes last: on another node some of them could only be told `indeterminate`.
+    waiting.sort((a, b) => Number(a.working) - Number(b.working));
     const { window, since, asked } = run;
     const wave = nextWave({ window, elapsed: clock.now() - since, asked, waiting: waiting.length });
     for (const runner of waiting.slice(0, wave.ask)) {
@@ -139,4 +142,9 @@ export class Drain {
       };
     });
   }
+}
+
+/** An operator watches the drain, and comes to nothing by its end: those sessions are in no store. */
+function isOperators({ state }: SessionRunner): boolean {
+  return state.principal === OPERATOR;
 }

@@ -11,6 +11,7 @@ export type Overruling =
   | "cancelled"
   | "deadline-exceeded"
   | "invalid-argument"
+  | "resource-exhausted"
   | "connection-ended"
   | "moved";
 
@@ -26,7 +27,8 @@ export interface CallHost {
   readonly mostItem: number;
   /** Calls back whenever credit or room may have come, until `done`. */
   wait(waiter: () => boolean): void;
-  consumed(channel: number): void;
+  /** The handler took an item of `bytes` bytes. */
+  consumed(request: number, channel: number, bytes: number): void;
   transact(call: LiveCall, run: (tx: Transaction) => Promise<EncodedBody | CallFailure>): void;
   /** Whose operation keys count: the principal, or the session where nobody is authenticated. */
   readonly owner: string;
@@ -125,11 +127,8 @@ export class LiveCall implements ServedCall {
 
   nextItem(): Promise<EncodedBody | null> {
     if (this.#taker !== null) throw new Error("one item at a time");
-    const item = this.#items.shift();
-    if (item !== undefined) {
-      if (this.#upload !== null) this.#host.consumed(this.#upload);
-      return Promise.resolve(item);
-    }
+    const item = this.#takeItem();
+    if (item !== undefined) return Promise.resolve(item);
     return new Promise((resolve, reject) => {
       this.#taker = { resolve, reject };
       this.#serveTaker();
@@ -164,6 +163,7 @@ export class LiveCall implements ServedCall {
   overrule(why: Overruling): void {
     if (this.over) return;
     this.over = true;
+    this.#items = [];
     this.#overruled = named(why, `the call is over: ${why}`);
     this.#abort?.abort(this.#overruled);
     this.#serveTaker();
@@ -172,10 +172,9 @@ export class LiveCall implements ServedCall {
   #serveTaker(): void {
     const taker = this.#taker;
     if (taker === null) return;
-    const item = this.#items.shift();
+    const item = this.#takeItem();
     if (item !== undefined) {
       this.#taker = null;
-      if (this.#upload !== null) this.#host.consumed(this.#upload);
       return taker.resolve(item);
     }
     const broken = this.#overruled ?? this.#brokenUpload();
@@ -183,6 +182,14 @@ export class LiveCall implements ServedCall {
     this.#taker = null;
     if (broken !== null) taker.reject(broken);
     else taker.resolve(null);
+  }
+
+  #takeItem(): EncodedBody | undefined {
+    const item = this.#items.shift();
+    if (item !== undefined && this.#upload !== null && !this.over) {
+      this.#host.consumed(this.request, this.#upload, item.length);
+    }
+    return item;
   }
 
   #brokenUpload(): Error | null {

@@ -1,19 +1,29 @@
 /** What a node holds at this moment, read off its registry. */
 
+import { OPERATOR } from "../access/authenticator.ts";
 import type { NodeLevels } from "../observe/node_metrics.ts";
 import type { SessionRegistry } from "./session_registry.ts";
 
-/** Looks at every session in memory once. */
-export function levelsOf(registry: SessionRegistry): NodeLevels {
+/** Looks at every session in memory once. @param upstreamSockets What nobody but the upstreams knows. */
+export function levelsOf(registry: SessionRegistry, upstreamSockets = 0): NodeLevels {
   let attached = 0;
+  let operators = 0;
   let outboxBytes = 0;
+  let work = 0;
+  let heldBytes = 0;
   for (const { state } of registry.sessions()) {
-    if (state.attached !== null) attached++;
+    if (state.principal === OPERATOR) operators++;
+    else if (state.attached !== null) attached++;
     outboxBytes += state.delivery.retainedBytes;
+    work += state.work.size;
+    heldBytes += state.heldBytes;
   }
   return {
     attached,
-    detached: registry.size - attached,
+    detached: registry.size - attached - operators,
+    operators,
+    ...{ work, heldBytes, upstreamSockets },
+    operations: registry.operations.size,
     conduits: registry.conduits,
     draining: registry.draining,
     outboxBytes,

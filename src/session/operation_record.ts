@@ -1,5 +1,7 @@
 /** What the store remembers of an operation (`call.operation`): who runs it, or what came of it. */
 
+import { ANONYMOUS } from "../access/authenticator.ts";
+import type { OperationWord } from "../observe/metrics.ts";
 import { type BodyValue, decodeBody, encodeBody } from "../protocol/body.ts";
 import type { EncodedBody } from "../protocol/messages.ts";
 import { pack, unpack } from "../protocol/pack.ts";
@@ -91,14 +93,34 @@ export interface Operation {
   look(cache: DataCache, run: TransactionRun, now: number): Promise<Outcome | null>;
 }
 
-/** Builds an {@link Operation}. `owner`: the principal, or the session where nobody is authenticated. */
-export function newOperation(
-  words: { readonly owner: string; readonly service: string; readonly method: string; readonly key: string },
-  body: EncodedBody,
-  stamp: string,
-): Operation {
-  const { owner, service, method, key } = words;
-  const hash = hashOf(owner, service, method, key);
+/** What an operation is told from others by. */
+export interface OperationWords {
+  /** {@link ownerOf}. */
+  readonly owner: string;
+  readonly service: string;
+  readonly method: string;
+  readonly key: string;
+}
+
+/** Whose operation keys a session uses: its principal's, or its own where nobody is authenticated. */
+export function ownerOf(principal: string, session: string): string {
+  return principal === ANONYMOUS ? `session ${session}` : `principal ${principal}`;
+}
+
+/** {@link Operation.hash}. */
+export function operationHash({ owner, service, method, key }: OperationWords): string {
+  return hashOf(owner, service, method, key);
+}
+
+/** How a call with an operation key was answered, in the words of the count. @param ran It was run for this call. */
+export function wordOf(ran: boolean, { reason }: Pick<Outcome, "reason">): OperationWord {
+  if (ran) return "ran";
+  return reason === "conflict" || reason === "indeterminate" ? reason : "repeated";
+}
+
+/** Builds an {@link Operation}. */
+export function newOperation(words: OperationWords, body: EncodedBody, stamp: string): Operation {
+  const hash = operationHash(words);
   const fingerprint = fingerprintOf(body);
   const entry = (cache: DataCache) => cache.entryAt(operationKey(hash), `operation ${hash}`);
   return {
@@ -107,14 +129,14 @@ export function newOperation(
       const bytes = await run.read(entry(cache), Infinity);
       const record = bytes === null ? null : decodeOperation(bytes);
       if (record === null || record.expiresAt <= now) return null;
-      return await outcomeOf(cache.store, hash, fingerprint, record) ?? INDETERMINATE;
+      return await outcomeOf(cache, hash, fingerprint, record) ?? INDETERMINATE;
     },
   };
 }
 
 /** What a caller with this argument is told of a record; null: nobody knows yet, it is running. */
 export async function outcomeOf(
-  store: SessionStore,
+  store: Pick<SessionStore, "get">,
   hash: string,
   fingerprint: string,
   record: OperationRecord,

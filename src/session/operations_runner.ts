@@ -9,6 +9,7 @@
 
 import { describeError } from "../observe/json_log.ts";
 import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics.ts";
 import type { EncodedBody } from "../protocol/messages.ts";
 import { encodeFailure } from "../protocol/rpc_error.ts";
 import type { RpcCode } from "../protocol/rpc_codes.ts";
@@ -31,6 +32,7 @@ import {
   type OperationRecord,
   type Outcome,
   outcomeOf,
+  wordOf,
 } from "./operation_record.ts";
 
 /** What operations need of their node. */
@@ -39,6 +41,7 @@ export interface OperationsHost {
   readonly committer: { request(source: CommitSource): void };
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: Pick<Metrics, "operation">;
   readonly boot: string;
 }
 
@@ -55,6 +58,11 @@ export class OperationsRunner {
     return this.#running.size;
   }
 
+  /** The fingerprint of an operation that this node looks after just now; undefined: it does not. */
+  fingerprintOf(hash: string): string | undefined {
+    return this.#running.get(hash)?.fingerprint;
+  }
+
   /** Has a call with an operation key answered: by running it, or with what came or comes of it elsewhere. */
   dispatch(life: ConnectionLife, live: LiveCall, safe: boolean): void {
     const operation = live.operationOf(life.service.name)!;
@@ -66,6 +74,9 @@ export class OperationsRunner {
     void run.begin(life, live);
   }
 }
+
+/** After this the store may drop a record: of an outcome that has long expired, or of a process that is long lost. */
+const RECORD_BACKSTOP_MS = 30 * OPERATION_TTL_MS;
 
 interface Caller {
   readonly life: ConnectionLife;
@@ -86,6 +97,7 @@ class OperationRun implements CommitSource {
   readonly #callers: Caller[] = [];
   #writing: Writing | null = null;
   #writes = 0;
+  #begun = false;
 
   constructor(host: OperationsHost, operation: Operation, safe: boolean, over: () => void) {
     this.#host = host;
@@ -94,9 +106,15 @@ class OperationRun implements CommitSource {
     this.#over = over;
   }
 
+  get fingerprint(): string {
+    return this.#operation.fingerprint;
+  }
+
   /** One more caller waits for the outcome. */
   attach(life: ConnectionLife, live: LiveCall, operation: Operation): void {
-    if (operation.fingerprint === this.#operation.fingerprint) return void this.#callers.push({ life, live });
+    const fits = operation.fingerprint === this.#operation.fingerprint;
+    if (this.#begun) this.#host.metrics.operation(fits ? "joined" : "conflict");
+    if (fits) return void this.#callers.push({ life, live });
     life.answer(
       live,
       false,
@@ -107,6 +125,7 @@ class OperationRun implements CommitSource {
 
   /** Finds out what is known, and runs the operation if nothing is. */
   async begin(life: ConnectionLife, live: LiveCall): Promise<void> {
+    this.#begun = true;
     try {
       for (;;) {
         const outcome = await this.#try(life, live);
@@ -115,6 +134,7 @@ class OperationRun implements CommitSource {
     } catch (error) {
       // Only reads fail: nothing was run, or what was run is in the store or will be found lost.
       this.#host.log.warn("operation-failed", { error: describeError(error) });
+      this.#host.metrics.operation("unavailable");
       this.#answer(failed("unavailable", "the store does not answer"));
     }
   }
@@ -139,13 +159,19 @@ class OperationRun implements CommitSource {
     const version = found?.version ?? null;
     if (record === null || record.expiresAt <= clock.now()) return await this.#run(version, life, live);
     const known = await outcomeOf(store, hash, fingerprint, record);
-    if (known !== null) return known;
+    if (known !== null) return this.#found(known);
     if (record.state === "running" && record.boot !== boot && await this.#lives(record.boot)) {
+      this.#host.metrics.operation("in-progress");
       return failed("in-progress", "the operation runs on another node");
     }
     if (this.#safe) return await this.#run(version, life, live);
     const lost: OperationRecord = { state: "indeterminate", fingerprint, expiresAt: this.#expiresAt() };
-    return await this.#write(version, lost) === null ? "again" : INDETERMINATE;
+    return await this.#write(version, lost) === null ? "again" : this.#found(INDETERMINATE);
+  }
+
+  #found(outcome: Outcome): Outcome {
+    this.#host.metrics.operation(wordOf(false, outcome));
+    return outcome;
   }
 
   async #run(version: Version | null, life: ConnectionLife, live: LiveCall): Promise<Outcome | "again"> {
@@ -157,7 +183,8 @@ class OperationRun implements CommitSource {
         state: "running",
         fingerprint,
         boot,
-        expiresAt: this.#expiresAt(),
+        // However long it takes: it is not begun a second time.
+        expiresAt: Number.MAX_SAFE_INTEGER,
       });
       if (held === null) return "again";
     }
@@ -166,12 +193,18 @@ class OperationRun implements CommitSource {
     });
     const kept = operationOutcome(this.#operation, outcome, clock.now());
     const told = kept.record === null
-      ? { ok: false, body: kept.failure, reason: "resource-exhausted" }
+      ? {
+        ok: false,
+        body: refusal("internal", "it was done; its answer is too large to be kept"),
+        reason: "internal",
+      }
       : outcome;
     const { record, puts } = kept.record === null
       ? operationOutcome(this.#operation, told, clock.now())
       : kept;
-    return await this.#put(held, record!, puts) === null ? "again" : told;
+    if (await this.#put(held, record!, puts) === null) return "again";
+    this.#host.metrics.operation("ran");
+    return told;
   }
 
   #write(version: Version | null, record: OperationRecord): Promise<Version | null> {
@@ -181,7 +214,7 @@ class OperationRun implements CommitSource {
   /** @returns The new version; null: somebody else wrote. */
   #put(version: Version | null, record: Uint8Array, puts: readonly Put[]): Promise<Version | null> {
     const key = operationKey(this.#operation.hash);
-    const core = { key, version, value: encodeDatum(record), expireIn: 2 * OPERATION_TTL_MS };
+    const core = { key, version, value: encodeDatum(record), expireIn: RECORD_BACKSTOP_MS };
     return new Promise((resolve) => {
       this.#writing = {
         write: { core, checks: [], puts, deletes: [], staged: [] },

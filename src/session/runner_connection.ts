@@ -162,7 +162,8 @@ export class RunnerConnection implements ServiceConnection {
   }
 
   get #isOver(): boolean {
-    return !this.#host.session.live || this.#state === undefined;
+    const state = this.#state;
+    return !this.#host.session.live || state === undefined || state.ending !== null;
   }
 
   #act(action: ServiceAction): void {

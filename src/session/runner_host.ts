@@ -3,6 +3,7 @@
 import type { Authenticator, Grant } from "../access/authenticator.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
+import type { Tracing } from "../observe/tracing.ts";
 import type { Service } from "../service/service.ts";
 import type { CommitSource } from "../storage/committer.ts";
 import type { DataCache } from "../storage/data_cache.ts";
@@ -20,6 +21,7 @@ export interface RunnerHost {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly tracing: Tracing;
   /** The node's process, new at every start; part of each commit's identity. */
   readonly boot: string;
   readonly node: string;

@@ -26,8 +26,8 @@ export function failure(code: RpcCode, message: string): EncodedBody {
 const SMALL_ANSWER_BYTES = 1024;
 
 /**
- * Answers a call, once; its work is done. A result that the session has no room for is answered `resource-exhausted`: the
- * client does not take what it is sent (`delivery.bounded`).
+ * Answers a call, once; its work is done. A result that the session has no room for is answered `indeterminate`: the client
+ * does not take what it is sent (`delivery.bounded`).
  */
 export function answerCall(
   state: SessionState,
@@ -54,6 +54,6 @@ function tellable(state: SessionState, answer: Answer): Answer {
     return { ok: false, body: failure("internal", text), reason: "internal" };
   }
   if (length <= SMALL_ANSWER_BYTES || hasRoomFor(state, length)) return answer;
-  const text = "too much waits for the client (delivery.bounded); the call is done, its answer is dropped";
-  return { ok: false, body: failure("resource-exhausted", text), reason: "resource-exhausted" };
+  const text = "the call is over, and too much waits for the client to tell it how (delivery.bounded)";
+  return { ok: false, body: failure("indeterminate", text), reason: "indeterminate" };
 }

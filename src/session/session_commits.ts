@@ -7,7 +7,7 @@ import { CommitWaiters } from "./commit_waiters.ts";
 import type { CommitPoint, SessionEffect, SessionState } from "./session_model.ts";
 import { commitPoint } from "./session_state.ts";
 import type { TransactionQueue } from "./transaction_queue.ts";
-import { decide, type Decisions, revoke } from "./transaction_state.ts";
+import { confirm, decide, type Decisions, revoke } from "./transaction_state.ts";
 import { workStored } from "./work_state.ts";
 
 /** The session, as its commits need it. */
@@ -165,7 +165,13 @@ export class SessionCommits implements CommitSource {
       this.#host.stored(this.#session.state.principal, grown);
     }
     for (const work of planned.work) workStored(work);
-    if (planned.decisions !== null) this.#session.startedTransactions?.committed(outcome.version);
+    if (planned.decisions !== null) {
+      // First of all: what comes after a message that ends its connection is not handled.
+      const effects: SessionEffect[] = [];
+      confirm(this.#session.state, planned.decisions, this.#host.clock.now(), effects);
+      this.#session.perform(effects);
+      this.#session.startedTransactions?.committed(outcome.version);
+    }
     this.#session.reached(planned.point);
     this.#waiters.wake(this.#session.live ? this.#session.state.committedChanges : Infinity);
   }

@@ -33,7 +33,13 @@ export type ServiceAction =
   /** Does nothing without credit or room: ask `maySendItem` before. */
   | { readonly do: "item"; readonly connection: number; readonly channel: number; readonly body: EncodedBody }
   /** An item of an upload was taken. */
-  | { readonly do: "consume"; readonly connection: number; readonly channel: number }
+  | {
+    readonly do: "consume";
+    readonly connection: number;
+    readonly request: number;
+    readonly channel: number;
+    readonly bytes: number;
+  }
   | { readonly do: "keep"; readonly connection: number; readonly value: EncodedBody }
   | { readonly do: "bind"; readonly connection: number; readonly reason: string }
   /** Opens a connection to the client; its id is `mux.highestOwn` then. */
@@ -165,7 +171,7 @@ export type SessionEffect =
     readonly kind: "call_over";
     readonly connection: number;
     readonly request: number;
-    readonly reason: "cancelled" | "deadline-exceeded" | "invalid-argument";
+    readonly reason: "cancelled" | "deadline-exceeded" | "invalid-argument" | "resource-exhausted";
   }
   /** The client answered a call of this side. */
   | {

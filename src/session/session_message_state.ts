@@ -8,7 +8,7 @@ import { answerCall, failure } from "./session_call_state.ts";
 import { connectionGone, emit, endSession, violated } from "./session_ending_state.ts";
 import type { Attachment, SessionEffect, SessionState } from "./session_model.ts";
 import { flushWaiting, serviceActed } from "./session_service_state.ts";
-import { addWork, dropCallsOf } from "./work_state.ts";
+import { addWork, dropCallsOf, growWork } from "./work_state.ts";
 
 /** One message of the attached conduit. */
 export function handle(
@@ -36,11 +36,10 @@ export function handle(
       answered(attached.keepalive, message.nonce);
       return;
     case "close":
-      endSession(state, "closed", `${message.reason}: ${message.detail}`, now, effects);
-      return;
+      return closed(state, `${message.reason}: ${message.detail}`, now, effects);
     case "volatile": {
       const connection = state.mux.connections.get(message.connection);
-      if (connection?.phase !== "open") return;
+      if (connection?.phase !== "open" || connection.ending !== null) return;
       if (message.malformed !== undefined) {
         return serviceActed(
           state,
@@ -140,9 +139,14 @@ function handleSessionMessage(
       return overrule(state, connection, request, "cancelled", "the caller cancelled it", now, effects);
     }
     case "item": {
-      const { connection, call: { request }, body, malformed } = outcome;
+      const { connection, call, body, malformed } = outcome;
+      const { request } = call;
       if (malformed !== undefined) {
         return overrule(state, connection, request, "invalid-argument", malformed, now, effects);
+      }
+      if ("seq" in call && !growWork(state, call.seq, body.length)) {
+        const text = "more items wait to be taken than the session may hold (delivery.bounded)";
+        return overrule(state, connection, request, "resource-exhausted", text, now, effects);
       }
       effects.push({ kind: "item", connection, request, body });
       return;
@@ -198,12 +202,40 @@ function called(
   effects.push({ kind: "call", connection, call, body });
 }
 
+/** The client wants the end of the session: messages that it sent before are handled first, calls are not. */
+function closed(state: SessionState, detail: string, now: number, effects: SessionEffect[]): void {
+  state.closing = detail;
+  for (const { id, service, held, unsettled, phase, ending } of [...state.mux.connections.values()]) {
+    if (ending !== null) continue;
+    const outcome = mux.receive(state.mux, {
+      kind: "end",
+      connection: id,
+      reason: "closed",
+      seq: 0,
+      cost: 0,
+    });
+    state.changedConnections.add(id);
+    state.changes++;
+    if (outcome.kind === "ending" && phase === "open" && held.length + unsettled > 0) {
+      dropCallsOf(state, id);
+      effects.push({ kind: "connection_ending", connection: id });
+    } else connectionGone(state, id, { service, reason: "closed", detail: "" }, effects);
+  }
+  closeIfHandled(state, now, effects);
+}
+
+/** Ends a session whose client wants that, once nothing is left to be handled. */
+export function closeIfHandled(state: SessionState, now: number, effects: SessionEffect[]): void {
+  if (state.closing === null || state.mux.connections.size > 0) return;
+  endSession(state, "closed", state.closing, now, effects);
+}
+
 /** Answers a call in place of its handler, which hears that nobody wants its answer any more. */
 export function overrule(
   state: SessionState,
   connection: number,
   request: number,
-  code: "cancelled" | "deadline-exceeded" | "invalid-argument",
+  code: "cancelled" | "deadline-exceeded" | "invalid-argument" | "resource-exhausted",
   text: string,
   now: number,
   effects: SessionEffect[],

@@ -28,6 +28,8 @@ export interface ConduitAccess {
   readonly expiresAt: number | null;
   /** The services that may be opened; null: all. */
   readonly services: readonly string[] | null;
+  /** The right to administer; absent: no. */
+  readonly admin?: boolean;
 }
 
 /** The conduit that a session is attached to. */
@@ -59,7 +61,8 @@ export interface Work {
   /** Empty once it is stored: whoever handles it has it. */
   body: EncodedBody;
   stored: boolean;
-  readonly bytes: number;
+  /** What it costs: its body, its words, and the items of its upload that its handler has not taken. */
+  bytes: number;
   /** Null: a plain message. */
   readonly call: CallWords | null;
 }
@@ -91,6 +94,8 @@ export interface SessionState {
   detachedAt: number | null;
   /** When a session message last moved, in either direction (`end.idle`). */
   movedAt: number;
+  /** The client asked for the end, and messages that it sent before are not handled yet; null: it did not. Not kept. */
+  closing: string | null;
   ended: Ending | null;
   /** Attachments of the past; replaced when there is one more. */
   history: History;
@@ -148,6 +153,7 @@ export function newSession(
     attaching: null,
     detachedAt: identity.createdAt,
     movedAt: identity.createdAt,
+    closing: null,
     ended: null,
     history: NO_HISTORY,
     changedConnections: new Set(),

@@ -74,9 +74,9 @@ export class SessionRegistry implements LinkHost, RunnerHost {
     this.metrics = options.metrics ?? NO_METRICS;
     this.tracing = options.tracing ?? NO_TRACING;
     this.committer = new Committer(store, { clock, log, random, metrics: this.metrics });
-    this.dataCache = new DataCache(store);
-    const { committer } = this;
-    this.operations = new OperationsRunner({ store, committer, clock, log, boot: options.boot });
+    this.dataCache = new DataCache(store, { clock, random });
+    const { committer, metrics } = this;
+    this.operations = new OperationsRunner({ store, committer, clock, log, metrics, boot: options.boot });
     this.ended = new EndedMemory(clock);
     this.authenticator = options.authenticator ?? nobodyIsAuthenticated;
     this.slots = new Slots(this, options.slots ?? DEFAULT_SLOTS);

@@ -74,6 +74,11 @@ export class SessionRunner implements ServedSession, CommittedSession {
     return this.#conduits.attached !== null;
   }
 
+  /** True while something runs that would be lost with this process. */
+  get working(): boolean {
+    return this.#services.working;
+  }
+
   /** The version of the core that this memory builds on; null for an ephemeral session. */
   get version(): string | null {
     return this.#commits.version;
@@ -84,7 +89,7 @@ export class SessionRunner implements ServedSession, CommittedSession {
     const settled = this.#conduits.begin(request);
     const { link: { id: conduit }, hash: offered, used, grant, peer, resumed } = request;
     const { node, clock } = this.#host;
-    const access = { expiresAt: grant.expiresAt, services: grant.services };
+    const access = { expiresAt: grant.expiresAt, services: grant.services, admin: grant.admin };
     this.#turn({ kind: "attach", conduit, node, offered, used, access, peer, resumed, now: clock.now() });
     return settled;
   }
@@ -194,7 +199,7 @@ export class SessionRunner implements ServedSession, CommittedSession {
   get transactions(): TransactionQueue {
     return this.#transactions ??= this.#commits.durable
       ? durableTransactions(this.#host, () => this.#commitSoon())
-      : ephemeralTransactions(this.#host, (actions) => actions.forEach((action) => this.act(action)));
+      : ephemeralTransactions(this.#host, this);
   }
 
   // CommittedSession

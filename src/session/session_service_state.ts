@@ -11,6 +11,7 @@ import {
   addWork,
   dropWork,
   dropWorkOf,
+  growWork,
   hasRoomFor,
   heldBy,
   KEPT_BYTES,
@@ -44,7 +45,7 @@ export function serviceActed(
     case "send":
       return send(state, id, action.body, now, effects, storedBytes);
     case "send_volatile": {
-      if (state.attached === null || connection?.phase !== "open") return;
+      if (state.attached === null || connection?.phase !== "open" || connection.ending !== null) return;
       if (state.volatile.filter((pending) => pending.connection === id).length >= VOLATILE_PENDING) return;
       state.volatile.push({
         connection: id,
@@ -83,7 +84,7 @@ export function serviceActed(
         connection.held = connection.held.filter((seq) => seq !== action.seq);
         dropWork(state, action.seq);
         changed(state, id);
-        if (connection.ending !== null && connection.held.length === 0) {
+        if (connection.ending !== null && connection.held.length + connection.unsettled === 0) {
           return serviceActed(state, { do: "end", connection: id }, now, effects);
         }
       } else if (connection.receiving !== null) changed(state, id);
@@ -96,9 +97,13 @@ export function serviceActed(
           ? mux.sendItem(state.mux, id, action.channel, action.body)
           : null,
       );
-    case "consume":
-      if (connection !== undefined) changed(state, id);
+    case "consume": {
+      if (connection === undefined) return;
+      const call = connection.calls?.incoming.get(action.request);
+      if (call !== undefined) growWork(state, call.seq, -action.bytes);
+      changed(state, id);
       return say(mux.consumeItems(state.mux, id, action.channel));
+    }
     case "keep":
       if (connection === undefined) return;
       if (action.value.length > KEPT_BYTES || !hasRoomFor(state, action.value.length, storedBytes)) {
@@ -167,7 +172,7 @@ function send(
   storedBytes: number,
 ): void {
   const connection = state.mux.connections.get(id);
-  if (connection === undefined || connection.phase === "offered") return;
+  if (connection === undefined || connection.phase === "offered" || connection.ending !== null) return;
   if (!hasRoomFor(state, body.length, storedBytes)) {
     const most = Math.min(state.settings.limits.storedBytes, storedBytes);
     return overloaded(state, id, `more than ${most} bytes wait for the client`, now, effects);

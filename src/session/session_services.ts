@@ -109,10 +109,14 @@ export class SessionServices implements LifeHost {
         this.session.act({ do: "end", connection: id, reason: lostWith, detail });
         continue;
       }
-      if (connection.ending === null && phase === "offered") offer(this, id, service, metadata ?? {});
+      if (connection.ending !== null && held.length === 0) {
+        this.session.act({ do: "end", connection: id });
+        continue;
+      }
+      if (phase === "offered") offer(this, id, service, metadata ?? {});
       else this.#resumed(id, service);
       const incoming = [...calls?.incoming.values() ?? []].filter(({ early }) => early === null);
-      if (held.length === 0 && incoming.length === 0) continue;
+      if (held.length + incoming.length === 0 || !state.mux.connections.has(id)) continue;
       const life = this.#lifeFor(id, service);
       if (life === null) continue;
       const workOf = (seq: number) => state.work.get(seq);
@@ -121,7 +125,8 @@ export class SessionServices implements LifeHost {
         const work = workOf(call.seq);
         return work === undefined ? [] : [{ call, work }];
       });
-      life.restore(messages, works);
+      // Of a connection that nobody had accepted no handler has begun.
+      life.restore(messages, works, phase !== "offered");
       this.forgetIdle(life);
     }
     for (const work of state.work.values()) if (work.stored) workStored(work);

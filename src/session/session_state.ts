@@ -11,7 +11,7 @@ import * as delivery from "./delivery_state.ts";
 import { type DetachReason, type HistoryEntry, withEntry } from "./history.ts";
 import * as keepalive from "./keepalive_state.ts";
 import { confirmEnd, endSession, violated } from "./session_ending_state.ts";
-import { expireCalls, handle } from "./session_message_state.ts";
+import { closeIfHandled, expireCalls, handle } from "./session_message_state.ts";
 import type { CommitPoint, SessionEffect, SessionEvent, SessionState } from "./session_model.ts";
 import { serviceActed } from "./session_service_state.ts";
 import { offerToken, proveToken } from "./token_state.ts";
@@ -65,6 +65,7 @@ export function step(state: SessionState, event: SessionEvent): SessionEffect[] 
     default:
       return event satisfies never;
   }
+  closeIfHandled(state, "now" in event ? event.now : 0, effects);
   return effects;
 }
 
@@ -235,8 +236,8 @@ function authorised(state: SessionState, event: Of<"authorised">, effects: Sessi
   if (!authentication.ok || authentication.grant.principal !== state.principal) {
     return breakConduit(state, conduit, "unauthorized", now, effects);
   }
-  const { expiresAt, services } = authentication.grant;
-  attached.access = { expiresAt, services };
+  const { expiresAt, services, admin } = authentication.grant;
+  attached.access = { expiresAt, services, admin };
   const expires = expiresAt === null ? {} : { expires: Math.max(0, expiresAt - now) };
   effects.push({ kind: "send", conduit, message: { kind: "authorised", ...expires } });
 }

@@ -9,9 +9,9 @@ import type { DataCache } from "../storage/data_cache.ts";
 import { transactionKey } from "../storage/keys.ts";
 import type { StoreKey, StoreLimits } from "../storage/session_store.ts";
 import { publicId, type Random } from "../system/random.ts";
-import type { ServiceAction } from "./session_model.ts";
+import type { ServiceAction, SessionState } from "./session_model.ts";
 import { type TakenTransactions, type TransactionHost, TransactionQueue } from "./transaction_queue.ts";
-import { actionsOf } from "./transaction_state.ts";
+import { actionsOf, giveBack, type Withheld, withhold } from "./transaction_state.ts";
 
 /** How long the mark of a commit may be kept by the store, milliseconds. */
 const MARK_MS = 60_000;
@@ -26,9 +26,11 @@ export interface EphemeralHost {
 
 /** The session, as these commits need it. */
 export interface EphemeralSession {
-  readonly queue: TransactionQueue;
-  /** These are committed: the client is told. */
-  decided(actions: readonly ServiceAction[]): void;
+  readonly state: SessionState;
+  /** Does what is committed: the client is told. */
+  act(action: ServiceAction): void;
+  /** Calls wait again, with their deadlines. */
+  arm(): void;
 }
 
 /** The node, as it is given to the transactions of any of its sessions. */
@@ -40,38 +42,33 @@ export interface TransactingNode
 
 /** The transactions of a durable session: what they decide is committed with the session, which `ripe` asks for. */
 export function durableTransactions(node: TransactingNode, ripe: () => void): TransactionQueue {
-  const { dataCache: cache, clock, random } = node;
-  return new TransactionQueue({ cache, clock, random, ripe });
+  const { dataCache: cache, clock, random, metrics } = node;
+  return new TransactionQueue({ cache, clock, random, metrics, ripe });
 }
 
-/** The transactions of an ephemeral session. @param decided Told of what is committed. */
-export function ephemeralTransactions(
-  node: TransactingNode,
-  decided: (actions: readonly ServiceAction[]) => void,
-): TransactionQueue {
+/** The transactions of an ephemeral session. */
+export function ephemeralTransactions(node: TransactingNode, session: EphemeralSession): TransactionQueue {
   const { committer, boot, random, storeLimits: limits } = node;
-  const commits = new EphemeralCommits({ committer, boot, random, limits }, {
-    decided,
-    get queue() {
-      return queue;
-    },
-  });
   const queue = durableTransactions(node, () => commits.request());
+  const commits = new EphemeralCommits({ committer, boot, random, limits }, session, queue);
   return queue;
 }
 
 class EphemeralCommits implements CommitSource {
   readonly #host: EphemeralHost;
   readonly #session: EphemeralSession;
+  readonly #queue: TransactionQueue;
   readonly #name: string;
   #count = 0;
   #taken: TakenTransactions | null = null;
+  #withheld: readonly Withheld[] = [];
   /** The mark of the last commit: it goes with the next. */
   #mark: StoreKey | null = null;
 
-  constructor(host: EphemeralHost, session: EphemeralSession) {
+  constructor(host: EphemeralHost, session: EphemeralSession, queue: TransactionQueue) {
     this.#host = host;
     this.#session = session;
+    this.#queue = queue;
     this.#name = `${host.boot} ${publicId(host.random)}`;
   }
 
@@ -81,9 +78,10 @@ class EphemeralCommits implements CommitSource {
   }
 
   prepare(): SessionWrite | null {
-    const taken = this.#session.queue.take(this.#host.limits.checks - 1);
+    const taken = this.#queue.take(this.#host.limits.checks - 1);
     if (taken === null) return null;
     this.#taken = taken;
+    this.#withheld = withhold(this.#session.state, taken.decided);
     const key = transactionKey(this.#name, ++this.#count);
     const deletes = this.#mark === null ? taken.deletes : [...taken.deletes, this.#mark];
     this.#mark = key;
@@ -95,8 +93,17 @@ class EphemeralCommits implements CommitSource {
   settle(outcome: CommitOutcome): void {
     const taken = this.#taken;
     this.#taken = null;
-    if (outcome.kind === "conflict") return this.#session.queue.refuted();
-    this.#session.decided((taken?.decided ?? []).flatMap(actionsOf));
-    this.#session.queue.committed(outcome.version);
+    giveBack(this.#session.state, this.#withheld);
+    this.#withheld = [];
+    if (outcome.kind === "conflict") {
+      this.#session.arm();
+      return this.#queue.refuted();
+    }
+    for (const decision of taken?.decided ?? []) {
+      const { connection, ending } = decision;
+      for (const action of actionsOf(decision)) this.#session.act(action);
+      if (ending !== null) this.#session.act({ do: "end", connection, ...ending });
+    }
+    this.#queue.committed(outcome.version);
   }
 }

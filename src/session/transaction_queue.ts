@@ -8,8 +8,8 @@
  */
 
 import { Mutex } from "es-toolkit";
-import { encodeFailure } from "../protocol/rpc_error.ts";
 import type { EncodedBody } from "../protocol/messages.ts";
+import type { Metrics, TransactionRerun } from "../observe/metrics.ts";
 import type { CallFailure, Transaction } from "../service/service.ts";
 import { type DataCache, type DataEntry, encodeDatum } from "../storage/data_cache.ts";
 import type { Check, Put, StoreKey, Version } from "../storage/session_store.ts";
@@ -18,7 +18,8 @@ import { type Clock, sleepUntil } from "../system/clock.ts";
 import type { Random } from "../system/random.ts";
 import type { ConnectionLife } from "./connection_life.ts";
 import type { LiveCall } from "./live_call.ts";
-import { type Operation, operationOutcome } from "./operation_record.ts";
+import { operationOutcome, type Outcome, wordOf } from "./operation_record.ts";
+import { DONE, failed, FRESH, type Job, OVERTAKEN, type Ripe, THREW, weightOf } from "./transaction_job.ts";
 import type { Decision } from "./transaction_state.ts";
 import { TransactionRun } from "./transaction_run.ts";
 
@@ -39,35 +40,12 @@ export interface TakenTransactions {
   readonly decided: readonly Decision[];
 }
 
-interface Job {
-  readonly connection: number;
-  readonly request: number | null;
-  readonly seq: number | null;
-  readonly service: string;
-  readonly operation: Operation | null;
-  readonly run: (tx: Transaction) => Promise<EncodedBody | CallFailure | null>;
-  /** Nobody wants it any more. */
-  readonly over: () => boolean;
-  readonly done: (decided: Decision) => void;
-  readonly failed: (error: unknown) => void;
-  /** How often it was overtaken: here, and by another node. */
-  overtaken: number;
-  refuted: number;
-  alone: boolean;
-}
-
-interface Ripe {
-  readonly job: Job;
-  readonly run: TransactionRun;
-  readonly decided: Decision;
-  readonly puts: readonly Put[];
-}
-
 /** What the queue needs of its session and node. */
 export interface TransactionHost {
   readonly cache: DataCache;
   readonly clock: Clock;
   readonly random: Random;
+  readonly metrics: Pick<Metrics, "transactionReran" | "operation">;
   /** A transaction is decided: it wants to be committed. */
   ripe(): void;
 }
@@ -103,21 +81,12 @@ export class TransactionQueue {
   ): void {
     const { id: connection, service: { name: service } } = life;
     void this.#attempt({
-      ...{
-        connection,
-        request: live.request,
-        seq: null,
-        service,
-        run,
-        overtaken: 0,
-        refuted: 0,
-        alone: false,
-      },
+      ...{ ...FRESH, connection, request: live.request, seq: null, service, run },
       operation: live.operationOf(service),
       over: () => live.over,
       // The machine has answered.
       done: ({ ok, reason }) => life.settled(live, ok ? "ok" : reason),
-      failed: (error) => life.callFailed(live, error),
+      report: (error) => life.report(error),
     });
   }
 
@@ -126,14 +95,15 @@ export class TransactionQueue {
     life: ConnectionLife,
     seq: number,
     run: (tx: Transaction) => Promise<CallFailure | void>,
-    { done, failed }: { readonly done: () => void; readonly failed: (error: unknown) => void },
+    done: () => void,
   ): void {
     const { id: connection, service: { name: service } } = life;
     void this.#attempt({
-      ...{ connection, request: null, seq, service, operation: null, overtaken: 0, refuted: 0, alone: false },
+      ...{ ...FRESH, connection, request: null, seq, service, operation: null },
       run: async (tx) => await run(tx) ?? null,
       over: () => life.over,
-      ...{ done, failed },
+      done,
+      report: (error) => life.report(error),
     });
   }
 
@@ -151,7 +121,7 @@ export class TransactionQueue {
     while (this.#ripe.length > 0) {
       const next = this.#ripe[0]!;
       if (this.#isVoid(next)) {
-        this.#ripe.shift();
+        this.#drop(next);
         continue;
       }
       // What this commit itself wrote before without reading it has no version to compare.
@@ -185,8 +155,10 @@ export class TransactionQueue {
   committed(version: Version): void {
     const taken = this.#taken;
     this.#taken = [];
-    for (const { run, job, decided } of taken) {
+    for (const { run, job, decided, thrown } of taken) {
       for (const [entry, value] of run.writes) this.#host.cache.letGo(entry, { value, version });
+      if (job.operation !== null) this.#host.metrics.operation(wordOf(run.writes.size > 0, decided));
+      for (const error of thrown) job.report(error);
       job.done(decided);
     }
     if (this.#ripe.length > 0) this.#host.ripe();
@@ -203,7 +175,7 @@ export class TransactionQueue {
     for (const ripe of all) {
       const { job } = ripe;
       if (taken.has(ripe)) {
-        job.refuted++;
+        this.#rerun(job, "refuted");
         job.alone = true;
       }
       void this.#attempt(job);
@@ -224,17 +196,37 @@ export class TransactionQueue {
     this.#ripe = [];
   }
 
-  /** Drops what nobody wants any more, and runs again what was overtaken. */
-  #isVoid(ripe: Ripe): boolean {
-    const { job, run } = ripe;
-    const overtaken = [...run.reads].some(([entry, { revision }]) =>
-      entry.holder !== this && entry.revision !== revision
-    );
-    if (!overtaken && !job.over()) return false;
-    for (const entry of run.writes.keys()) this.#host.cache.letGo(entry);
-    job.overtaken++;
-    if (!job.over()) void this.#attempt(job);
-    return true;
+  /** True for what nobody wants any more, and for what was overtaken. */
+  #isVoid({ job, run }: Ripe): boolean {
+    return job.over() ||
+      [...run.reads].some(([entry, { revision }]) => entry.holder !== this && entry.revision !== revision);
+  }
+
+  /** Drops what is void, and what went on from its writes; whatever of it is still wanted runs again. */
+  #drop(first: Ripe): void {
+    const undone = new Set<DataEntry>();
+    const dropped: Ripe[] = [];
+    this.#ripe = this.#ripe.filter((ripe) => {
+      if (ripe !== first && ![...ripe.run.reads.keys()].some((entry) => undone.has(entry))) return true;
+      for (const entry of ripe.run.writes.keys()) undone.add(entry);
+      dropped.push(ripe);
+      return false;
+    });
+    for (const { run } of dropped) for (const entry of run.writes.keys()) this.#host.cache.letGo(entry);
+    for (const entry of undone) {
+      const last = [...this.#taken, ...this.#ripe].findLast(({ run }) => run.writes.has(entry));
+      if (last !== undefined) this.#host.cache.restore(entry, last.run.writes.get(entry)!);
+    }
+    for (const { job } of dropped) {
+      if (job.over()) continue;
+      this.#rerun(job, "overtaken");
+      void this.#attempt(job);
+    }
+  }
+
+  #rerun(job: Job, cause: TransactionRerun): void {
+    job[cause]++;
+    this.#host.metrics.transactionReran(cause);
   }
 
   /** The first time side by side; those that were overtaken one after the other, or they would overtake each other. */
@@ -262,17 +254,7 @@ export class TransactionQueue {
   async #once(job: Job): Promise<boolean> {
     if (this.#closed || job.over()) return true;
     const run = new TransactionRun(this.#host.cache, this, job.service, this.#host.clock.now());
-    let ripe: Ripe;
-    try {
-      ripe = await this.#evaluate(job, run);
-    } catch (error) {
-      run.close();
-      if (this.#closed || job.over()) return true;
-      // What it saw was not so: the error may be of that.
-      if (run.valid) job.failed(error);
-      else job.overtaken++;
-      return run.valid;
-    }
+    const ripe = await this.#evaluate(job, run);
     run.close();
     if (this.#closed || job.over()) return true;
     if (run.valid) {
@@ -281,48 +263,48 @@ export class TransactionQueue {
       this.#host.ripe();
       return true;
     }
-    job.overtaken++;
+    this.#rerun(job, "overtaken");
     for (const entry of run.writes.keys()) await this.#host.cache.free(entry, this);
     return false;
   }
 
   async #evaluate(job: Job, run: TransactionRun): Promise<Ripe> {
     const { connection, request, seq, operation } = job;
-    const decide = (ok: boolean, body: EncodedBody, reason: string, puts: readonly Put[] = []): Ripe => ({
-      ...{ job, run, puts },
-      decided: { connection, request, seq, ok, body, reason, sends: run.sends, ending: null },
+    const thrown: unknown[] = [];
+    const decide = (
+      outcome: Outcome,
+      puts: readonly Put[] = [],
+      ending: Decision["ending"] = null,
+    ): Ripe => ({
+      ...{ job, run, puts, thrown },
+      decided: { connection, request, seq, ...outcome, sends: run.sends, ending },
     });
-    if (job.refuted > MOST_REFUTALS) {
-      const failure = { code: "unavailable", message: "others write the same data all the time" } as const;
-      return decide(false, encodeFailure(failure), failure.code);
-    }
+    if (job.refuted > MOST_REFUTALS) return decide(failed(OVERTAKEN));
     const { cache, clock } = this.#host;
-    const kept = operation === null ? null : await operation.look(cache, run, clock.now());
-    if (kept !== null) return decide(kept.ok, kept.body, kept.reason);
-    const result = await job.run(run);
-    if (result === null) return decide(true, NOTHING, "");
-    const failed = !(result instanceof Uint8Array);
-    if (failed) run.discard();
-    if (failed && request === null) {
-      // Its connection ends, which cannot be taken back: nothing may refute it.
-      job.alone = true;
-      run.reads.clear();
-      const ended = decide(false, NOTHING, result.code);
-      return {
-        ...ended,
-        decided: { ...ended.decided, ending: { reason: result.code, detail: result.message } },
-      };
+    let result: EncodedBody | CallFailure | null;
+    try {
+      const kept = operation === null ? null : await operation.look(cache, run, clock.now());
+      if (kept !== null) return decide(kept);
+      result = await job.run(run);
+    } catch (error) {
+      thrown.push(error);
+      result = THREW;
     }
-    const body = failed ? encodeFailure(result) : result;
-    const answer = { ok: !failed, body, reason: failed ? result.code : "" };
-    if (operation === null) return decide(answer.ok, body, answer.reason);
-    const outcome = operationOutcome(operation, answer, clock.now());
-    if (outcome.record === null) {
+    if (result === null) return decide(DONE);
+    const outcome = result instanceof Uint8Array ? { ok: true, body: result, reason: "" } : failed(result);
+    if (!(result instanceof Uint8Array)) {
       run.discard();
-      return decide(false, outcome.failure, "resource-exhausted");
+      const reason = thrown.length > 0 ? "service-failed" : result.code;
+      if (request === null) return decide(outcome, [], { reason, detail: result.message });
     }
-    run.writes.set(operation.entry(cache), outcome.record);
-    return decide(answer.ok, body, answer.reason, outcome.puts);
+    if (operation === null) return decide(outcome);
+    const { record, puts, failure } = operationOutcome(operation, outcome, clock.now());
+    if (record === null) {
+      run.discard();
+      return decide({ ok: false, body: failure, reason: "resource-exhausted" });
+    }
+    run.writes.set(operation.entry(cache), record);
+    return decide(outcome, puts);
   }
 
   #pause(attempt: number): Promise<void> {
@@ -330,12 +312,3 @@ export class TransactionQueue {
     return sleepUntil(clock, clock.now() + retryDelay(attempt, random) / 4);
   }
 }
-
-function weightOf({ run, puts }: Ripe): number {
-  let bytes = 0;
-  for (const value of run.writes.values()) bytes += value?.length ?? 0;
-  for (const { value } of puts) bytes += value.length;
-  return bytes;
-}
-
-const NOTHING = new Uint8Array(0);

@@ -9,11 +9,8 @@ import type { EncodedBody } from "../protocol/messages.ts";
 import { retainedCost } from "./delivery_state.ts";
 import type { SessionState, Work } from "./session_model.ts";
 
-/** Pieces of work that one session may have at once: their places are kept in its core. */
+/** Pieces of work that one session may have at once, which bounds what they cost beside their bodies. */
 export const MOST_WORK = 1024;
-
-/** What a piece of work costs beside its body and its words, bytes. */
-const WORK_OVERHEAD_BYTES = 128;
 
 /** The most that one connection keeps (`keep`), bytes. */
 export const KEPT_BYTES = 32 * 1024;
@@ -36,11 +33,21 @@ export function addWork(
   call: CallWords | null,
   stored = false,
 ): boolean {
-  const bytes = body.length + WORK_OVERHEAD_BYTES + (call === null ? 0 : wordsBytes(call));
+  const bytes = body.length + (call === null ? 0 : wordsBytes(call));
   if (state.work.size >= MOST_WORK || !hasRoomFor(state, bytes)) return false;
   // A body is a view of its frame: a small one must not keep a large frame alive.
   const own = body.buffer.byteLength > 2 * body.length ? body.slice() : body;
   state.work.set(seq, { seq, connection, body: own, stored, bytes, call });
+  state.heldBytes += bytes;
+  return true;
+}
+
+/** A piece of work holds so many more bytes of items that its handler has not taken, or fewer. @returns As for {@link addWork}. */
+export function growWork(state: SessionState, seq: number, bytes: number): boolean {
+  const work = state.work.get(seq);
+  if (work === undefined) return true;
+  if (bytes > 0 && !hasRoomFor(state, bytes)) return false;
+  work.bytes += bytes;
   state.heldBytes += bytes;
   return true;
 }

@@ -9,9 +9,12 @@
 
 import type { EncodedBody } from "../protocol/messages.ts";
 import { pack, unpack } from "../protocol/pack.ts";
+import { type Clock, sleepUntil } from "../system/clock.ts";
 import { hashOf } from "../system/hash.ts";
+import type { Random } from "../system/random.ts";
+import { retryDelay } from "./commit_verdict.ts";
 import { dataKey } from "./keys.ts";
-import type { SessionStore, StoreKey, Version } from "./session_store.ts";
+import type { SessionStore, StoredEntry, StoreKey, Version } from "./session_store.ts";
 
 /** Committed entries that are remembered, and what they may hold together, bytes. */
 const REMEMBERED = 4_096;
@@ -30,6 +33,8 @@ export interface DataEntry {
   holder: object | null;
   /** How many of the holder's transactions have written it. */
   holds: number;
+  /** What is known may be old; that is found out when the holder commits, or has let go of it. */
+  doubted: boolean;
   /** Raised whenever another value is seen here. */
   revision: number;
   loading: Promise<void> | null;
@@ -42,14 +47,22 @@ export interface DataRead {
   readonly revision: number;
 }
 
+/** What reads take their time by. */
+export interface DataCachePorts {
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
 export class DataCache {
-  readonly store: SessionStore;
+  readonly #store: Pick<SessionStore, "get">;
+  readonly #ports: DataCachePorts;
   /** In the order of their last use. */
   readonly #entries = new Map<string, DataEntry>();
   #bytes = 0;
 
-  constructor(store: SessionStore) {
-    this.store = store;
+  constructor(store: Pick<SessionStore, "get">, ports: DataCachePorts) {
+    this.#store = store;
+    this.#ports = ports;
   }
 
   /** Entries in memory. */
@@ -73,7 +86,7 @@ export class DataCache {
     }
     const entry: DataEntry = {
       ...{ key, name },
-      ...{ known: false, value: null, version: null, pending: null, holder: null, holds: 0 },
+      ...{ known: false, value: null, version: null, pending: null, holder: null, holds: 0, doubted: false },
       ...{ revision: 0, loading: null, waiters: [] },
     };
     this.#entries.set(name, entry);
@@ -108,17 +121,32 @@ export class DataCache {
     entry: DataEntry,
     committed?: { readonly value: EncodedBody | null; readonly version: Version },
   ): void {
-    if (committed !== undefined) this.#remember(entry, committed);
+    if (committed !== undefined) {
+      this.#remember(entry, committed);
+      entry.doubted = false;
+    }
     if (--entry.holds > 0) return;
     entry.holder = null;
     entry.pending = null;
     if (committed === undefined) entry.revision++;
+    if (entry.doubted) this.doubt(entry);
     for (const waiter of entry.waiters.splice(0)) waiter();
     this.#trim();
   }
 
-  /** What is known of a key may be old. */
+  /** The holder's last write is void, and this one of its, before it, is its last again. */
+  restore(entry: DataEntry, value: EncodedBody | null): void {
+    entry.pending = value;
+    entry.revision++;
+  }
+
+  /**
+   * What is known of a key may be old. Where somebody holds it, the commit of that must still be checked against it: what was
+   * decided went on from it.
+   */
   doubt(entry: DataEntry): void {
+    entry.doubted = entry.holder !== null;
+    if (entry.doubted) return;
     if (entry.known) this.#bytes -= entry.value?.length ?? 0;
     entry.known = false;
     entry.value = null;
@@ -135,6 +163,19 @@ export class DataCache {
     this.#bytes += value?.length ?? 0;
   }
 
+  /** What the store holds, however long it takes to learn. */
+  async get(keys: readonly StoreKey[]): Promise<(StoredEntry | null)[]> {
+    const { clock, random } = this.#ports;
+    for (let attempt = 0;; attempt++) {
+      try {
+        return await this.#store.get(keys);
+      } catch {
+        // Whoever waits has its commit to wait for, too, and its deadline.
+        await sleepUntil(clock, clock.now() + retryDelay(attempt, random));
+      }
+    }
+  }
+
   async #load(entry: DataEntry): Promise<void> {
     entry.loading ??= this.#fetch(entry).finally(() => entry.loading = null);
     await entry.loading;
@@ -142,7 +183,7 @@ export class DataCache {
 
   async #fetch(entry: DataEntry): Promise<void> {
     const { revision } = entry;
-    const [found] = await this.store.get([entry.key]);
+    const [found] = await this.get([entry.key]);
     // Somebody decided on a value meanwhile, and may have committed it.
     if (entry.revision !== revision) return;
     const value = found === null || found === undefined ? null : decodeDatum(found.value);

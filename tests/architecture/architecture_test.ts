@@ -8,6 +8,9 @@ const ROUTES = sourceFiles("routes");
 const MAIN = sourceFiles(".").filter(({ path }) => path === "main.ts");
 const TESTS = sourceFiles("tests");
 
+/** The one place that knows everything (`docs/decisions/009-composition.md`). */
+const COMPOSITION = new Set(["src/composition.ts", "src/serve.ts"]);
+
 /** What is wrong, one line per offence; tests print it and expect none. */
 type Offences = readonly string[];
 
@@ -23,19 +26,21 @@ function forbidden(
 
 const isMachine = (path: string) => path.endsWith("_state.ts");
 
-Deno.test("only main, tests and benchmarks name an implementation of a port to the outside", () => {
+Deno.test("only the composition root, tests and benchmarks name an implementation of a port to the outside", () => {
   const implementation = /\/(kv_|websocket_|ws_)[^/]*$/;
   // A conduit's own folder may put it together from parts.
   const offences = forbidden(
-    [...SRC, ...ROUTES].filter(({ path }) => !path.startsWith("src/conduit/")),
+    [...MAIN, ...SRC, ...ROUTES].filter(({ path }) =>
+      !path.startsWith("src/conduit/") && !COMPOSITION.has(path)
+    ),
     (imported) => implementation.test(imported),
   );
   assert.deepEqual(offences, []);
 });
 
-Deno.test("only main, tests and benchmarks take the system's clock and randomness; the SDK does where it is entered", () => {
-  const entries = new Set(["src/client/mod.ts", "src/client/connect.ts"]);
-  const offences = [...SRC, ...ROUTES]
+Deno.test("only the composition root, tests and benchmarks take the system's clock and randomness; the SDK does where it is entered", () => {
+  const entries = new Set([...COMPOSITION, "src/client/mod.ts", "src/client/connect.ts"]);
+  const offences = [...MAIN, ...SRC, ...ROUTES]
     .filter(({ path }) => !path.startsWith("src/system/") && !entries.has(path))
     .filter(({ code }) => /\bsystem(Clock|Random)\b/.test(code))
     .map(({ path }) => `${path} names a system implementation`);
@@ -53,7 +58,10 @@ Deno.test("dependencies point one way", () => {
     observe: [/^src\/protocol\//],
     access: [/^src\/protocol\//, /^src\/observe\//],
     conduit: [/^src\/protocol\//, /^src\/observe\//],
-    admin: [/^src\/(protocol|session|storage|observe)\//, /^src\/settings\.ts$/],
+    admin: [
+      /^src\/(protocol|connection|session|service|storage|observe|access)\//,
+      /^src\/settings\.ts$/,
+    ],
     connection: [/^src\/protocol\//],
     service: [/^src\/protocol\//],
     storage: [/^src\/protocol\//, /^src\/session\//, /^src\/connection\//],
@@ -69,7 +77,10 @@ Deno.test("dependencies point one way", () => {
   };
   const offences = SRC.flatMap((file) => {
     const [, folder = ""] = /^src\/([^/]+)\//.exec(file.path) ?? [];
-    if (folder === "") return forbidden([file], (imported) => imported.startsWith("routes/"));
+    if (COMPOSITION.has(file.path)) return [];
+    if (folder === "") {
+      return forbidden([file], (imported) => imported.startsWith("routes/") || COMPOSITION.has(imported));
+    }
     const rules = allowed[folder];
     if (rules === undefined) return [`src/${folder} has no rule in this test`];
     return forbidden([file], (imported) =>
@@ -80,9 +91,9 @@ Deno.test("dependencies point one way", () => {
   assert.deepEqual(offences, []);
 });
 
-Deno.test("nothing the server runs imports tests or benchmarks", () => {
+Deno.test("nothing the server runs imports tests, benchmarks or examples", () => {
   assert.deepEqual(
-    forbidden([...MAIN, ...ROUTES, ...SRC], (imported) => /^(tests|bench)\//.test(imported)),
+    forbidden([...MAIN, ...ROUTES, ...SRC], (imported) => /^(tests|bench|examples)\//.test(imported)),
     [],
   );
 });

@@ -1,6 +1,8 @@
-/** Every rule of `docs/protocol.md` is named by a test that would fail without it. */
+/** Every rule of `docs/protocol.md` is named by a test that would fail without it, and its tables are those of the code. */
 
 import assert from "node:assert/strict";
+import { closeCode, CONNECTION_REASONS, REASONS } from "../../src/protocol/reasons.ts";
+import { adviceFor, RPC_CODES } from "../../src/protocol/rpc_codes.ts";
 import { ROOT, sourceFiles } from "./source_files.ts";
 
 /**
@@ -25,7 +27,8 @@ function stated(markdown: string): Set<string> {
   return ids;
 }
 
-const RULES = stated(await Deno.readTextFile(`${ROOT}/docs/protocol.md`));
+const PROTOCOL = await Deno.readTextFile(`${ROOT}/docs/protocol.md`);
+const RULES = stated(PROTOCOL);
 const TESTED = new Set<string>();
 for (const { text } of sourceFiles("tests")) {
   for (const [, ids = ""] of text.matchAll(/^\s*\/\/ @rule (.+)$/gm)) {
@@ -44,4 +47,44 @@ Deno.test("no rule is listed as not yet served once a test names it or the proto
 
 Deno.test("no test names a rule that the protocol does not have", () => {
   assert.deepEqual([...TESTED].filter((id) => !RULES.has(id)).sort(), []);
+});
+
+/** The rows of the table whose header has these cells, without back quotes. */
+function table(...header: string[]): string[][] {
+  const cells = (line: string) => line.split("|").slice(1, -1).map((cell) => cell.trim().replaceAll("`", ""));
+  const lines = PROTOCOL.split("\n");
+  const found = lines.flatMap((line, i) =>
+    line.startsWith("|") && JSON.stringify(cells(line)) === JSON.stringify(header) ? [i] : []
+  );
+  assert.equal(found.length, 1, `one table with the header ${header}`);
+  const rows = lines.slice(found[0]! + 2);
+  return rows.slice(0, rows.findIndex((line) => !line.startsWith("|"))).map(cells);
+}
+
+Deno.test("the protocol's table of reasons is the code's, close codes included", () => {
+  assert.deepEqual(
+    table("reason", "code", "when", "the client").map(([reason, code]) => [reason, Number(code)]),
+    REASONS.map((reason) => [reason, closeCode(reason)]),
+  );
+});
+
+Deno.test("the protocol's table of connections' reasons is the code's", () => {
+  assert.deepEqual(table("reason", "when").map(([reason]) => reason), [...CONNECTION_REASONS]);
+});
+
+Deno.test("the protocol's table of calls' codes is the code's, with what a caller may do", () => {
+  assert.deepEqual(
+    table("code", "when", "the caller").map(([code, , advice]) => [code, advice]),
+    RPC_CODES.map((code) => [code, adviceFor(code)]),
+  );
+});
+
+Deno.test("every link within the protocol's text leads somewhere", () => {
+  const anchors = new Set(
+    [...PROTOCOL.matchAll(/^#+ (.+)$/gm)].map(([, title = ""]) =>
+      title.toLowerCase().replace(/[^a-z0-9 _-]/g, "").replaceAll(" ", "-")
+    ),
+  );
+  const links = [...PROTOCOL.matchAll(/\]\(#([^)]+)\)/g)].map(([, anchor = ""]) => anchor);
+  assert.deepEqual(links.filter((anchor) => !anchors.has(anchor)), []);
 });

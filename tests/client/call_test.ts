@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { type BodyValue, CallError, type Connection, RpcError } from "../../src/client/mod.ts";
 import { decodeBody, encodeBody } from "../../src/protocol/body.ts";
+import type { Call, SessionPayload } from "../../src/protocol/messages.ts";
 import { settle } from "../support/fake_clock.ts";
 import { attachedClient, client } from "../support/client_fixture.ts";
 import { statedLimits } from "../support/fake_server.ts";
@@ -161,6 +162,28 @@ Deno.test("as many calls are in flight as the server said; the rest wait, in ord
   for (const n of [0, 2, 3, 4]) await line.answer(line.calls().find(({ body }) => body[0] === n)!, n);
   assert.deepEqual(calls.map(({ outcome }) => outcome), Array(5).fill("resolved"));
 });
+
+// @rule call.limit
+Deno.test("a call that waited for its turn is made before one that waited for room, when both may go", async () => {
+  const { session, server } = await client();
+  const connection = session.open("echo");
+  const limits = { ...statedLimits(), concurrentCalls: 1, windowMessages: 4 };
+  const line = await server.establish({ limits });
+  await line.tell({ kind: "accept", connection: 1 });
+  for (const n of [0, 1]) void connection.call("c", n).catch(() => {});
+  for (const n of [0, 1]) void connection.send(n);
+  await settle();
+  void connection.call("c", 2).catch(() => {});
+  await settle();
+  assert.equal(line.numbered.length, 4);
+  await line.mixed([{ kind: "ack", received: 4 }], [answerTo(line.call())]);
+  await line.mixed([{ kind: "ack", received: 5 }], [answerTo(line.call())]);
+  assert.deepEqual(line.calls().map(({ body }) => body[0]), [0, 1, 2]);
+});
+
+function answerTo({ connection, request }: Call): SessionPayload {
+  return { kind: "response", connection, request, ok: true, body: encodeBody(null) };
+}
 
 // @rule call.limit
 Deno.test("no call is made before the server said how many it takes", async () => {
@@ -369,6 +392,16 @@ Deno.test("asking again for an operation ends with the call's timeout, and with 
   assert.ok(line.calls().length > made);
 });
 
+// @rule call.operation
+Deno.test("a session that is being closed does not ask again", async () => {
+  const { session, connection, line } = await attachedClient();
+  const answer = watch(connection.call("pay", 1, { operation: "a" }));
+  await settle();
+  void session.close();
+  await line.fail(line.call(), "in-progress");
+  assert.equal(answer.outcome, "in-progress");
+});
+
 Deno.test("what cannot be said is refused before anything is sent", async () => {
   const { connection, line } = await attachedClient();
   const before = line.messages.length;
@@ -457,6 +490,27 @@ Deno.test("calls of a session that never came to be are unavailable: nothing was
   await settle();
   await server.line.say({ kind: "refused", reason: "forbidden", detail: "" });
   assert.equal(call.outcome, "unavailable");
+});
+
+Deno.test("a signal that outlives its calls is not listened to any more", async () => {
+  const { connection, line } = await attachedClient();
+  const { signal } = new AbortController();
+  let listeners = 0;
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+    listeners++;
+    addEventListener.apply(signal, args);
+  };
+  signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
+    listeners--;
+    removeEventListener.apply(signal, args);
+  };
+  const answers = [1, 2, 3].map((n) => connection.call("c", n, { signal }));
+  await settle();
+  assert.equal(listeners, 3);
+  for (const call of line.calls()) await line.answer(call, null);
+  await Promise.all(answers);
+  assert.equal(listeners, 0);
 });
 
 Deno.test("thousands of calls leave nothing behind: no call, no waiter, no timer", async () => {

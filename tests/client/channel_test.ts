@@ -330,6 +330,7 @@ Deno.test("items that throw reset the upload, and the call fails with what was t
     3,
     "failed",
   ]]);
+  assert.deepEqual(line.of("cancel"), []);
   // The late answers are ignored.
   for (const call of line.calls()) await line.fail(call, "cancelled");
   assert.equal(session.phase, "attached");
@@ -338,8 +339,21 @@ Deno.test("items that throw reset the upload, and the call fails with what was t
 // @rule channel.reset
 Deno.test("an item that is no body value, or larger than the server takes, resets the upload", async () => {
   const { connection, line } = await attachedClient();
-  const none = connection.upload("a", null, [1, { x: undefined } as unknown as BodyValue]);
+  let closed = false;
+  const none = connection.upload(
+    "a",
+    null,
+    (function* (): Generator<BodyValue> {
+      try {
+        yield 1;
+        yield { x: undefined } as unknown as BodyValue;
+      } finally {
+        closed = true;
+      }
+    })(),
+  );
   await assert.rejects(none, /\$\.x/);
+  assert.ok(closed);
   const large = watch(connection.upload("b", null, ["x".repeat(600_000)]));
   assert.equal(await large.settled(), "invalid-argument");
   assert.equal(line.of("reset").length, 2);

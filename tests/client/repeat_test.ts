@@ -127,8 +127,14 @@ Deno.test("a repeated call goes on over a reload too, and is found by who makes 
   const answer = bank.call("pay", 5, { operation: "order-1" });
   const established = await page.server.establish({ received: line.numbered.at(-1)!.seq, sent: 1 });
   assert.deepEqual(established.calls(), []);
+  await established.message(1, "for nobody");
   await established.answer(line.calls()[0]!, "paid");
   assert.equal(await answer, "paid");
+  const other = bank.call("pay", 6, { operation: "order-2" });
+  await established.answer(line.calls()[1]!, "paid too");
+  assert.equal(await other, "paid too");
+  await settle();
+  assert.deepEqual((storage.stored?.connections as { id: number }[]).map(({ id }) => id), [3]);
 });
 
 Deno.test("a session that is closed while it is lost repeats nothing", async () => {

@@ -167,14 +167,21 @@ Deno.test("cancel, a deadline and the connection's end abort the handler, and wh
 // @rule connection.open
 Deno.test("a connection that the server opens goes to the service of its name, which says when it is taken", async () => {
   const opened: Connection[] = [];
+  const before: string[] = [];
   let take = () => {};
   const { session, server } = await client({
     serve: [{
       name: "files",
       messageCredit: 32,
-      methods: { read: (name) => `content of ${name}` },
+      methods: {
+        read: (name) => {
+          before.push("read");
+          return `content of ${name}`;
+        },
+      },
       onOpen: (connection) => {
         opened.push(connection);
+        void connection[Symbol.asyncIterator]().next().then(({ value }) => before.push(String(value)));
         return new Promise((resolve) => take = resolve);
       },
     }],
@@ -193,7 +200,7 @@ Deno.test("a connection that the server opens goes to the service of its name, w
     { who: "node" },
     false,
   ]);
-  assert.deepEqual([line.of("accept"), line.of("response")], [[], []]);
+  assert.deepEqual([line.of("accept"), line.of("response"), before], [[], [], []]);
   take();
   await connection!.opened;
   await settle();
@@ -202,7 +209,7 @@ Deno.test("a connection that the server opens goes to the service of its name, w
     32,
   ]]);
   assert.deepEqual(answers(line), [[1, true, "content of a.txt"]]);
-  assert.deepEqual((await connection![Symbol.asyncIterator]().next()).value, "early");
+  assert.deepEqual(before.sort(), ["early", "read"]);
   await connection!.send("and back");
   const answer = connection!.call("ask", 1);
   await settle();

@@ -125,6 +125,7 @@ Deno.test("calls that were not numbered yet wait on in their places", async () =
   const answers = page.session.open("echo");
   const [a, b] = [watch(answers.call("a", 1)), watch(answers.call("b", 2))];
   const established = await page.server.establish({ received: 4, sent: 1 });
+  assert.deepEqual(established.calls(), []);
   await established.answer(line.call("a"), null);
   assert.equal(a.outcome, "resolved");
   await established.answer(established.call("b"), null);
@@ -172,6 +173,24 @@ Deno.test("a restored call goes to the same method, argument, shape and operatio
   const answer = again.call("pay", 5, { operation: "k" });
   await established.answer(line.call(), "paid");
   assert.equal(await answer, "paid");
+});
+
+// @rule resume.stored-client
+Deno.test("a restored call without items is not a download, nor the other way round", async () => {
+  const storage = new TestStorage();
+  const { connection, line, clock } = await attachedClient({ storage });
+  void connection.call("one", 1).catch(() => {});
+  connection.download("two", 2);
+  await settle();
+  const page = await reload(storage, line, clock);
+  const again = page.session.open("echo");
+  again.download("one", 1);
+  void again.call("two", 2).catch(() => {});
+  const established = await page.server.establish({ received: 3, sent: 1 });
+  assert.deepEqual(established.calls().map(({ method, request }) => [method, request]), [["one", 3], [
+    "two",
+    4,
+  ]]);
 });
 
 // @rule call.operation

@@ -9,6 +9,11 @@ const LEVELS: NodeLevels = {
   detached: 2,
   conduits: 4,
   draining: true,
+  operators: 1,
+  work: 3,
+  heldBytes: 500,
+  operations: 1,
+  upstreamSockets: 2,
   outboxBytes: 77,
   commits: { atomics: 9, writes: 8, mutations: 7, conflicts: 6, unknown: 5 },
 };

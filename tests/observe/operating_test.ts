@@ -12,7 +12,10 @@ function families(): Map<string, Family> {
   counted.protocolError("delivery.gap");
   counted.called("demo", "add", "ok", 3);
   const commits = { atomics: 0, writes: 0, mutations: 0, conflicts: 0, unknown: 0 };
-  const node = { attached: 0, detached: 0, conduits: 0, draining: false, outboxBytes: 0, commits };
+  const node = {
+    ...{ attached: 0, detached: 0, operators: 0, conduits: 0, draining: false, outboxBytes: 0, commits },
+    ...{ work: 0, heldBytes: 0, operations: 0, upstreamSockets: 0 },
+  };
   return parseExposition(describeNode(counted, node, { resident: 0, heap: 0, startedAt: 0 }));
 }
 

@@ -1,12 +1,19 @@
 /** What a node counts, by what its clients saw. */
 
 import assert from "node:assert/strict";
+import * as z from "zod";
 import { CountedMetrics } from "../../src/observe/counted_metrics.ts";
 import { describeNode } from "../../src/observe/node_metrics.ts";
+import { defineService } from "../../src/service/define_service.ts";
+import { method, transaction } from "../../src/service/methods.ts";
 import { levelsOf } from "../../src/session/node_levels.ts";
-import { settle } from "../support/fake_clock.ts";
+import { MemorySessionStore } from "../../src/storage/memory_session_store.ts";
+import { CallClient } from "../support/call_client.ts";
+import { FakeClock, settle } from "../support/fake_clock.ts";
+import { FaultyStore } from "../support/faulty_store.ts";
 import { parseExposition, valueOf } from "../support/exposition_parser.ts";
 import { newStart, plain, RawPeer, TestClient } from "../support/raw_peer.ts";
+import { TestAuthenticator } from "../support/test_authenticator.ts";
 import { TestNode, type TestNodeOptions } from "../support/test_node.ts";
 
 type Read = (name: string, labels?: Readonly<Record<string, string>>) => number;
@@ -186,4 +193,87 @@ Deno.test("commits are counted with their size", async () => {
     read("holdfast_commit_writes_total") + read("holdfast_commit_conflicts_total"),
   );
   assert.equal(read("holdfast_commit_attempts_total"), read("holdfast_commit_seconds_count"));
+});
+
+const shop = (gates: (() => void)[]) =>
+  defineService({
+    name: "shop",
+    methods: {
+      add: transaction({ input: z.int(), output: z.int() }, async (by, tx) => {
+        const total = (await tx.get<number>(["total"]) ?? 0) + by;
+        tx.set(["total"], total);
+        return total;
+      }),
+      pay: method({ input: z.int() }, () => new Promise<void>((resolve) => void gates.push(resolve))),
+    },
+  });
+
+// @rule call.operation
+Deno.test("calls with an operation key are counted by how they were answered, and what runs or waits is a level", async () => {
+  const gates: (() => void)[] = [];
+  const clock = new FakeClock();
+  const store = new FaultyStore(new MemorySessionStore({ clock }));
+  const authenticator = new TestAuthenticator().grant("ada", "ada");
+  const shared = { clock, store, authenticator, services: [shop(gates)] };
+  const [one, two] = [counting(shared), counting(shared)];
+  one.node.directory.start();
+  const clientOf = async ({ node }: { readonly node: TestNode }) => {
+    const client = new CallClient(undefined, "ada");
+    await client.connect(node);
+    client.openTo("shop");
+    await settle();
+    return client;
+  };
+  const [here, there] = [await clientOf(one), await clientOf(two)];
+  const count = (outcome: string, { read } = one) => read("holdfast_operations_total", { outcome });
+  here.call("pay", 1, { operation: "k" });
+  here.call("pay", 1, { operation: "k" });
+  here.call("pay", 2, { operation: "k" });
+  await settle();
+  await there.ask("pay", 1, { operation: "k" });
+  assert.deepEqual([count("joined"), count("conflict"), count("in-progress", two)], [1, 1, 1]);
+  assert.equal(one.read("holdfast_operations_running"), 1);
+  assert.equal(one.read("holdfast_work"), 2);
+  assert.ok(one.read("holdfast_held_bytes") > 0);
+  for (const go of gates) go();
+  await settle();
+  assert.deepEqual([one.read("holdfast_operations_running"), one.read("holdfast_work")], [0, 0]);
+  assert.equal(one.read("holdfast_held_bytes"), 0);
+  await there.ask("pay", 1, { operation: "k" });
+  await there.ask("pay", 3, { operation: "k" });
+  assert.deepEqual([count("ran"), count("repeated", two), count("conflict", two)], [1, 1, 1]);
+
+  await here.ask("add", 1, { operation: "t" });
+  await there.ask("add", 1, { operation: "t" });
+  await there.ask("add", 2, { operation: "t" });
+  assert.deepEqual([count("ran"), count("repeated", two), count("conflict", two)], [2, 2, 2]);
+  store.failReads("fail");
+  await here.ask("pay", 1, { operation: "unread" });
+  assert.equal(count("unavailable"), 1);
+
+  here.call("pay", 1, { operation: "lost" });
+  await settle();
+  await one.node.crash();
+  await clock.advance(16_000);
+  await there.ask("pay", 1, { operation: "lost" });
+  assert.equal(count("indeterminate", two), 1);
+});
+
+Deno.test("transactions that run again are counted by what made them: another session of this node, or another node", async () => {
+  const clock = new FakeClock();
+  const store = new FaultyStore(new MemorySessionStore({ clock }));
+  const shared = { clock, store, services: [shop([])] };
+  const [one, two] = [counting(shared), counting(shared)];
+  const [a, b] = [await CallClient.open(one.node, "shop"), await CallClient.open(one.node, "shop")];
+  const c = await CallClient.open(two.node, "shop");
+  const reruns = (cause: string, { read } = one) => read("holdfast_transaction_reruns_total", { cause });
+  a.call("add", 1);
+  b.call("add", 1);
+  await settle();
+  assert.deepEqual([reruns("overtaken"), reruns("refuted")], [1, 0]);
+  await c.ask("add", 1);
+  await a.ask("add", 1);
+  for (let n = 0; n < 10; n++) await clock.advance(20);
+  assert.equal(reruns("refuted"), 1);
+  assert.equal((await c.ask("add", 0), reruns("refuted", two)), 1);
 });

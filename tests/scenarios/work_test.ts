@@ -411,3 +411,35 @@ Deno.test("what was sent before the end of a connection is handled before its se
   // Nothing is said on a connection that the other side ended.
   assert.deepEqual(client.kinds, ["accept"]);
 });
+
+Deno.test("a draining node asks those last who have calls under way", async () => {
+  const world = new World();
+  const clients = await Promise.all([1, 2, 3].map(() => CallClient.open(world.first, "work")));
+  clients[0]!.call("plain", 1);
+  await settle();
+  void world.first.registry.drain({ window: 10_000 });
+  await settle();
+  const asked = () => clients.map(({ peer }) => peer!.of("goaway").length);
+  assert.deepEqual(asked(), [0, 1, 0]);
+  await world.clock.advance(4_000);
+  assert.deepEqual(asked(), [0, 1, 1]);
+  await world.release();
+  await world.clock.advance(4_000);
+  assert.deepEqual(asked(), [1, 1, 1]);
+});
+
+Deno.test("a connection whose handler is slow holds up no other connection of the session", async () => {
+  const world = new World();
+  const client = await CallClient.open(world.first, "work");
+  client.openTo("work", 3);
+  await settle();
+  for (let n = 0; n < 64; n++) client.echo(`slow ${n}`);
+  client.echo("quick", 3);
+  await settle();
+  assert.deepEqual(world.lines, ["message slow 0", "message quick"]);
+  const [slow, quick] = world.waiting;
+  world.waiting = [slow!];
+  quick!();
+  await settle();
+  assert.deepEqual(client.echoes, ["quick 1"]);
+});

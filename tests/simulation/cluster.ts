@@ -4,7 +4,13 @@ import type { Subprotocol } from "../../src/protocol/codec.ts";
 import { MemorySessionStore } from "../../src/storage/memory_session_store.ts";
 import type { StoreKey } from "../../src/storage/session_store.ts";
 import { SeededRandom } from "../support/seeded_random.ts";
+import { TestAuthenticator } from "../support/test_authenticator.ts";
+import { DataWitness } from "./data_witness.ts";
+import { servicesOf } from "./desk.ts";
+import { FlowWitness } from "./flow_witness.ts";
 import { ForeignClient } from "./foreign_client.ts";
+import { Ledger } from "./ledger.ts";
+import { OperationWitness } from "./operation_witness.ts";
 import type { Plan } from "./plan.ts";
 import { SdkClient } from "./sdk_client.ts";
 import type { ClientHost, ClientSpec, Loss, SimClient, SimDialHandler } from "./sim_client.ts";
@@ -15,6 +21,7 @@ import { SimStore } from "./sim_store.ts";
 import { StoreWitness } from "./store_witness.ts";
 import { Timeline } from "./timeline.ts";
 import { WireWitness } from "./wire_witness.ts";
+import { WorkWitness } from "./work_witness.ts";
 import { type Sizes, work } from "./workload.ts";
 
 /** A session may end unproven after 60 s; nodes' clocks differ. */
@@ -24,7 +31,19 @@ const PROVISIONAL_MS = 45_000;
 const REMEMBERED = 400;
 
 /** Tables that must be empty once every session is over and forgotten. */
-const TABLES = ["session", "connection", "outbox", "deadline", "attached", "challenge", "moved"];
+const TABLES = [
+  ...["session", "connection", "outbox", "deadline", "attached", "challenge", "moved"],
+  ...["work", "pending", "kept", "chunk", "history", "principal", "transaction"],
+];
+
+/** How late a deadline may be: clocks jump, and timers go by the machine's own time. */
+const OVERDUE_MS = 10_000;
+
+/** What the simulated bank writes. */
+const DATA_KEYS = [
+  ...["k0", "k1", "k2"].map((key) => ["account", key]),
+  ...["x0", "x1"].flatMap((key) => [["flag", key], ["counter", key]]),
+];
 
 export class Cluster implements ClientHost {
   readonly plan: Plan;
@@ -34,6 +53,10 @@ export class Cluster implements ClientHost {
   readonly store: SimStore;
   readonly storeWitness: StoreWitness;
   readonly wireWitness: WireWitness;
+  readonly dataWitness: DataWitness;
+  readonly workWitness: WorkWitness;
+  readonly operationWitness: OperationWitness;
+  readonly ledger: Ledger;
   readonly lines = new Set<SimLine>();
   /** Clients that were away for longer than their session waits. */
   readonly overslept = new Set<SimClient>();
@@ -61,7 +84,18 @@ export class Cluster implements ClientHost {
     const { timeline } = this;
     const fail = (problem: string) => this.fail(problem);
     this.storeWitness = new StoreWitness(fail);
-    this.wireWitness = new WireWitness(this.storeWitness, fail, (line) => this.trace(line));
+    this.dataWitness = new DataWitness(fail);
+    this.workWitness = new WorkWitness(fail);
+    this.operationWitness = new OperationWitness(fail, (what) => this.count(what));
+    const ledger = this.ledger = new Ledger({
+      data: this.dataWitness,
+      store: this.storeWitness,
+      operations: this.operationWitness,
+      fail,
+      count: (what) => this.count(what),
+    });
+    const flow = new FlowWitness(ledger);
+    this.wireWitness = new WireWitness(this.storeWitness, flow, fail, (line) => this.trace(line));
     this.#inner = new MemorySessionStore({
       clock: { now: () => timeline.now - plan.expiryLag, wakeAt: () => () => {} },
       limits: { checks: plan.checksPerAtomic },
@@ -77,13 +111,24 @@ export class Cluster implements ClientHost {
         this.trace(
           `applied ${version} by ${by.name}: ${atomic.puts.map(({ key }) => key.join("/")).join(" ")}`,
         );
-        this.storeWitness.applied(atomic, version, timeline.now);
+        try {
+          this.storeWitness.applied(atomic, version, timeline.now);
+          this.dataWitness.applied(atomic);
+          this.workWitness.applied(atomic);
+          this.operationWitness.applied(atomic, by, timeline.now);
+        } catch (error) {
+          this.fail(`what ${by.name} wrote cannot be read: ${error instanceof Error ? error.stack : String(error)}`);
+        }
+      },
+      refused: (atomic) => {
+        if (atomic.checks.some(({ key }) => key[0] === "data")) this.count("commits with data whose checks failed");
       },
       count: (fault) => this.count(fault),
     });
     const { limits, resumeWindow, parkAfter, handshakeTimeout, keepalive } = plan;
+    const authenticator = new TestAuthenticator().grant("", "").grant("ada", "ada").grant("eve", "eve");
     const settings = {
-      services: [work],
+      authenticator,
       limits,
       resumeWindow,
       idleTimeout: null,
@@ -98,6 +143,8 @@ export class Cluster implements ClientHost {
         store: this.store,
         random: this.#random.fork(),
         settings,
+        services: (process, random) => [work, ...servicesOf({ process, random, ledger })],
+        isShared: (session) => ledger.named(session)?.shared ?? false,
         fail,
         trace: (line) => this.trace(line),
       }, skew)
@@ -140,7 +187,47 @@ export class Cluster implements ClientHost {
     return keys;
   }
 
+  /** What no node may ever look like, as far as it runs at all. */
+  look(): void {
+    for (const { up, process, registry } of this.nodes) {
+      if (!up || process.waits) continue;
+      const now = process.clock.now();
+      for (const { state, live } of registry.sessions()) {
+        if (!live || state.ended !== null) continue;
+        for (const { id, calls } of state.mux.connections.values()) {
+          for (const { request, deadline, early } of calls?.incoming.values() ?? []) {
+            if (deadline === null || early !== null || deadline + OVERDUE_MS > now) continue;
+            this.fail(
+              `${process.name}: request ${request} on connection ${id} of ${state.id} is overdue for ${now - deadline} ms`,
+            );
+          }
+        }
+      }
+    }
+  }
+
+  /** When all sessions are gone, nothing runs, and nobody holds or waits for data. */
+  judgeServices(): void {
+    for (const { process, registry: { operations, dataCache } } of this.nodes) {
+      if (operations.size > 0) this.fail(`${process.name} still runs ${operations.size} operations`);
+      for (const parts of DATA_KEYS) {
+        const { holder, waiters, loading } = dataCache.entry("bank", parts);
+        if (holder !== null || waiters.length > 0 || loading !== null) {
+          this.fail(`${process.name} still holds, or waits for, ${parts.join("/")}`);
+        }
+      }
+    }
+    const up = new Set(this.nodes.map(({ process }) => process.name));
+    for (const { hash, boot } of this.operationWitness.running()) {
+      if (up.has(boot)) this.fail(`operation ${hash} is left running on ${boot}`);
+    }
+  }
+
   // ClientHost
+
+  get limits(): Plan["limits"] {
+    return this.plan.limits;
+  }
 
   get sizes(): Sizes {
     return this.plan.sizes;

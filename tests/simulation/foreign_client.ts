@@ -7,7 +7,7 @@ import type { Frame, FrameCodec, Subprotocol } from "../../src/protocol/codec.ts
 import { codecFor } from "../../src/protocol/codecs.ts";
 import { encodeConduit } from "../../src/protocol/encode.ts";
 import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
-import type { ConduitMessage, Established, Message } from "../../src/protocol/messages.ts";
+import type { ConduitMessage, Established, Message, SessionMessage } from "../../src/protocol/messages.ts";
 import { instructionFor, instructionForCode, isReason } from "../../src/protocol/reasons.ts";
 import * as delivery from "../../src/session/delivery_state.ts";
 import { secret } from "../../src/system/random.ts";
@@ -19,9 +19,12 @@ import {
   receive,
   reloaded,
   reopen,
+  say,
   type Windows,
   windowsFor,
 } from "./foreign_session.ts";
+import { act, attend, type CallerWorld, consume, isQuiet, leave, receive as receiveWork } from "./caller.ts";
+import type { LedgerSession } from "./ledger.ts";
 import type { ClientHost, ClientSpec, SimClient } from "./sim_client.ts";
 import type { SimEnd } from "./sim_line.ts";
 import type { SimNode } from "./sim_node.ts";
@@ -32,7 +35,7 @@ const ANSWER_TIMEOUT_MS = 12_000;
 
 export class ForeignClient implements SimClient {
   readonly spec: ClientSpec;
-  shared = false;
+  #shared = false;
   node: SimNode | null = null;
   over: string | null = null;
   closed = false;
@@ -70,6 +73,36 @@ export class ForeignClient implements SimClient {
     return this.#kept.session;
   }
 
+  get shared(): boolean {
+    return this.#shared;
+  }
+
+  set shared(shared: boolean) {
+    this.#shared = shared;
+    this.#ledgerSession.shared ||= shared;
+  }
+
+  /** Its session, as the ledger has it. */
+  get #ledgerSession(): LedgerSession {
+    return this.#host.ledger.sessionOf(this.#kept.uid);
+  }
+
+  /** Its session's name in the ledger. */
+  get uid(): string {
+    return this.#kept.uid;
+  }
+
+  /** The process that its conduit is attached to. */
+  get attachedTo(): SimProcess | null {
+    return this.#attached?.line.options.server ?? null;
+  }
+
+  /** The server has all that was said. */
+  get isSafe(): boolean {
+    const { acked, sent } = this.#kept.delivery;
+    return acked === sent;
+  }
+
   get timers(): number {
     return this.#process.timers;
   }
@@ -78,7 +111,14 @@ export class ForeignClient implements SimClient {
     const { delivery: { acked, sent }, progress, requests } = this.#kept;
     const done = this.#resting || requests >= this.spec.requests;
     return this.#attached !== null && this.#dialling === null && done && acked === sent &&
-      isComplete(progress, this.#host.sizes);
+      isComplete(progress, this.#host.sizes) && isQuiet(this.#kept.caller) &&
+      this.#host.ledger.unhandled(this.#kept.uid).length === 0;
+  }
+
+  /** Makes calls, and sends messages, that the server must do also if nobody hears of this client again. */
+  leaveWork(): void {
+    leave(this.#kept.caller, this.#world);
+    this.#flush();
   }
 
   rest(): void {
@@ -134,12 +174,17 @@ export class ForeignClient implements SimClient {
       structuredClone(this.#kept),
     );
     copy.shared = true;
+    copy.#kept.caller.page += "'";
     copy.#resting = this.#resting;
     return copy;
   }
 
   describe(): string {
-    const { session, delivery: { acked, sent, received }, progress, requests } = this.#kept;
+    const { session, delivery: { acked, sent, received }, progress, requests, caller, uid } = this.#kept;
+    const waiting = caller.connections.map(({ id, service, accepted, fatal, calls, messages, last }) =>
+      `${id} ${service} ${accepted} ${fatal} calls ${calls.map((call) => call.id)} messages ${messages} ${last.n}`
+    );
+    const unhandled = this.#host.ledger.unhandled(uid).map(({ id }) => id);
     return `${this.spec.name} ${
       JSON.stringify({
         session,
@@ -151,6 +196,8 @@ export class ForeignClient implements SimClient {
         received,
         progress,
         requests,
+        waiting,
+        unhandled,
       })
     }`;
   }
@@ -160,7 +207,21 @@ export class ForeignClient implements SimClient {
   }
 
   #fresh(): ForeignSession {
-    return freshSession(secret(this.#random), this.#windows);
+    const { settings, principal } = this.spec;
+    const { uid } = this.#host.ledger.session(settings.durability !== "ephemeral", principal);
+    return freshSession(uid, secret(this.#random), this.#windows);
+  }
+
+  get #world(): CallerWorld {
+    const kept = this.#kept;
+    const { ledger, limits } = this.#host;
+    const now = this.#process.clock.now();
+    return {
+      ...{ ledger, session: this.#ledgerSession, random: this.#random, now },
+      ...{ mostCalls: limits.concurrentCalls, bodyBytes: limits.bodyBytes },
+      say: (payload) => say(kept, payload, now),
+      connection: () => kept.connections += 2,
+    };
   }
 
   #begin(): SimProcess {
@@ -232,6 +293,7 @@ export class ForeignClient implements SimClient {
       challenge: session === null ? challenge : secret(this.#random),
       ...(session === null || token === null ? {} : { resume: { session, token, received, sent } }),
       settings: this.spec.settings,
+      ...(this.spec.principal === "" ? {} : { auth: this.spec.principal }),
     }]);
   }
 
@@ -246,6 +308,7 @@ export class ForeignClient implements SimClient {
     }
     if (this.#attached === end) {
       this.#heardAt = this.#process.clock.now();
+      attend(this.#kept.caller, this.#world);
       this.#flush();
     }
   }
@@ -293,6 +356,7 @@ export class ForeignClient implements SimClient {
     this.#keepalive = message.keepalive;
     this.#attempt = 0;
     kept.session = message.session;
+    this.#ledgerSession.id = message.session;
     kept.token = message.token;
     delivery.reattach(kept.delivery, message);
     delivery.restartIncoming(kept.delivery);
@@ -327,7 +391,9 @@ export class ForeignClient implements SimClient {
         return;
       default:
         if ("seq" in message) {
-          const problem = receive(kept, message, this.#host.sizes, this.#process.clock.now());
+          const world = this.#world;
+          const other = (said: SessionMessage) => receiveWork(kept.caller, said, world);
+          const problem = receive(kept, message, this.#host.sizes, world.now, other);
           if (message.kind === "message") this.#host.count("replies");
           // What two pages with one session say is no conversation.
           if (problem !== null && !this.shared) this.#host.fail(`${name}: ${problem}`);
@@ -388,10 +454,17 @@ export class ForeignClient implements SimClient {
   #produce(count: number, reopens: boolean): void {
     const { sizes } = this.#host;
     const now = this.#process.clock.now();
-    if (this.over !== null || this.#kept.closing || this.#resting) return;
-    if (reopens) reopen(this.#kept, sizes, now);
-    const made = produce(this.#kept, count, this.spec.requests, sizes, now);
-    for (let i = 0; i < made; i++) this.#host.count("requests");
+    if (this.over !== null || this.#kept.closing) return;
+    const { caller } = this.#kept;
+    const world = this.#world;
+    consume(caller, this.#random);
+    attend(caller, world);
+    if (!this.#resting) {
+      if (reopens) reopen(this.#kept, sizes, now);
+      const made = produce(this.#kept, count, this.spec.requests, sizes, now);
+      for (let i = 0; i < made; i++) this.#host.count("requests");
+      for (let i = 0; i < count && caller.made < this.spec.work; i++) act(caller, world);
+    }
     this.#flush();
   }
 
@@ -433,6 +506,7 @@ export class ForeignClient implements SimClient {
   #lost(reason: string, detail: string): void {
     const { session, closing } = this.#kept;
     if (closing && reason === "closed") return this.#ended();
+    this.#host.ledger.lost(this.#ledgerSession);
     this.#leave();
     this.#host.lost({ client: this, session, reason, detail });
     if (this.shared || closing) {

@@ -1,8 +1,10 @@
 /** All that a client by the protocol's text knows of its session: plain, so that a reload or a copy is one clone of it. */
 
+import { encodeSession } from "../../src/protocol/encode.ts";
 import { decodeBody } from "../../src/protocol/body.ts";
 import type { RequestedSettings, SessionMessage, SessionPayload } from "../../src/protocol/messages.ts";
 import * as delivery from "../../src/session/delivery_state.ts";
+import { type CallerState, newCaller } from "./caller.ts";
 import {
   BEGINNING,
   isComplete,
@@ -17,17 +19,23 @@ const MOST_OUTSTANDING = 12;
 
 /** What a reload finds. */
 export interface ForeignSession {
+  /** Its client's own name for it. */
+  readonly uid: string;
   readonly challenge: string;
   session: string | null;
   token: string | null;
   readonly delivery: delivery.DeliveryState;
-  /** The open connection; requests go there. */
+  /** The connection that requests go to. */
   connection: number;
+  /** The highest connection id that was given. */
+  connections: number;
   accepted: boolean;
   early: number;
   progress: Progress;
   /** Requests of this session, over all its connections. */
   requests: number;
+  /** What goes on beside requests and replies. */
+  readonly caller: CallerState;
   closing: boolean;
 }
 
@@ -46,17 +54,20 @@ export function windowsFor(
 }
 
 /** A session that no server has heard of; its connection's `open` is the first message. */
-export function freshSession(challenge: string, windows: Windows): ForeignSession {
+export function freshSession(uid: string, challenge: string, windows: Windows): ForeignSession {
   const session: ForeignSession = {
+    uid,
     challenge,
     session: null,
     token: null,
     delivery: delivery.newDelivery(windows),
     connection: 1,
+    connections: 1,
     accepted: false,
     early: 0,
     progress: BEGINNING,
     requests: 0,
+    caller: newCaller(),
     closing: false,
   };
   number(session, { kind: "open", connection: 1, service: "work" }, 0);
@@ -98,26 +109,40 @@ export function reopen(session: ForeignSession, sizes: Sizes, now: number): void
   if (!session.accepted || !isComplete(session.progress, sizes)) return;
   if (!delivery.hasRoom(session.delivery, 128)) return;
   number(session, { kind: "end", connection: session.connection }, now);
-  session.connection += 2;
+  session.connection = session.connections += 2;
   session.accepted = false;
   session.early = 0;
   session.progress = BEGINNING;
   number(session, { kind: "open", connection: session.connection, service: "work" }, now);
 }
 
-/** Takes a message of the server. @returns What is wrong with it, by the protocol or by the application; null: nothing. */
+/** Numbers a message if the window has room for it. @returns Its number; null: it has not. */
+export function say(session: ForeignSession, payload: SessionPayload, now: number): number | null {
+  const { delivery: state } = session;
+  if (!delivery.hasRoom(state, encodeSession(state.sent + 1, payload).length)) return null;
+  number(session, payload, now);
+  return state.sent;
+}
+
+/**
+ * Takes a message of the server.
+ *
+ * @param other Takes what is not on the connection that requests go to.
+ * @returns What is wrong with it, by the protocol or by the application; null: nothing.
+ */
 export function receive(
   session: ForeignSession,
   message: SessionMessage,
   sizes: Sizes,
   now: number,
+  other: (message: SessionMessage) => string | null,
 ): string | null {
   const state = session.delivery;
   const taken = delivery.take(state, message.seq, message.cost);
   if (taken === "duplicate") return null;
   if (taken !== "taken") return `the server broke ${taken.rule}: ${taken.detail}`;
   delivery.secure(state, { taken: state.taken, sent: state.sent }, now);
-  if (message.connection !== session.connection) return null;
+  if (message.connection !== session.connection) return other(message);
   if (message.kind === "accept") {
     session.accepted = true;
     return null;

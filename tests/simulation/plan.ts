@@ -74,9 +74,12 @@ export function planOf(seed: number): Plan {
   const random = new SeededRandom(seed);
   const sizes = random.pick(SIZES);
   const duration = random.between(15_000, 90_000);
+  const work = new SeededRandom(seed ^ 0x2f6b19d3);
+  // In some plans nobody has any work.
+  const works = work.chance(0.85);
   const clients = Array.from(
     { length: random.between(1, 4) },
-    (_, i) => clientSpec(random, i, sizes, duration),
+    (_, i) => ({ ...clientSpec(random, i, sizes, duration), ...workSpec(work, works, duration) }),
   );
   const spread = random.pick([0, 200, 2_000]);
   return {
@@ -89,6 +92,7 @@ export function planOf(seed: number): Plan {
       windowMessages: sizes.windowMessages,
       windowBytes: sizes.windowBytes,
       storedBytes: Math.max(1024 * 1024, 80 * sizes.bodyBytes),
+      concurrentCalls: work.pick([2, 8, 64]),
     },
     sizes,
     keepalive: random.pick([{ interval: 3_000, timeout: 2_000 }, { interval: 8_000, timeout: 4_000 }]),
@@ -118,7 +122,7 @@ function clientSpec(
   index: number,
   sizes: typeof SIZES[number],
   duration: number,
-): ClientSpec {
+): Omit<ClientSpec, "principal" | "work"> {
   const kind = random.chance(0.5) ? "sdk" : "foreign";
   const large = sizes.bodyBytes > 10_000;
   const settings: RequestedSettings = {
@@ -137,6 +141,16 @@ function clientSpec(
     pace,
     requests: Math.min(large ? 40 : 150, Math.ceil(duration / pace)),
   };
+}
+
+function workSpec(
+  random: SeededRandom,
+  works: boolean,
+  duration: number,
+): Pick<ClientSpec, "principal" | "work"> {
+  const principal = random.pick(["", "ada", "ada", "eve"]);
+  const work = random.pick([20, 60, 150]);
+  return { principal, work: works ? Math.min(work, Math.ceil(duration / 100)) : 0 };
 }
 
 function storeRates(random: SeededRandom): StoreRates {

@@ -21,6 +21,8 @@ const CATCH_UP_MS = 240_000;
 const DRAIN_MS = 5_000;
 const CLOSE_MS = 60_000;
 const SETTLE_MS = 60_000;
+/** A lost node is found out, and what it left is done, in this time. */
+const TAKEN_UP_MS = 90_000;
 
 /** @param print Is given every line of the trace. */
 export async function run(plan: Plan, print: ((line: string) => void) | null = null): Promise<RunResult> {
@@ -28,8 +30,9 @@ export async function run(plan: Plan, print: ((line: string) => void) | null = n
   const stop = () => cluster.failure !== null;
   const { timeline } = cluster;
   for (const fault of plan.faults) timeline.after(fault.at, () => inject(cluster, fault));
-  await timeline.run(plan.duration, stop);
+  await pass(cluster, plan.duration);
   if (!stop()) await untilQuiet(cluster);
+  if (!stop()) await untilOrphaned(cluster);
   if (!stop()) await untilGone(cluster);
   for (const client of cluster.clients) client.vanish();
   const { messages, handshakes } = cluster.wireWitness;
@@ -42,7 +45,7 @@ export async function run(plan: Plan, print: ((line: string) => void) | null = n
 
 /** Everything works again: each client must find its way back and get what it was promised. */
 async function untilQuiet(cluster: Cluster): Promise<void> {
-  const { timeline, clients } = cluster;
+  const { clients } = cluster;
   cluster.trace("healed");
   cluster.heal();
   for (const client of clients) client.rest();
@@ -53,11 +56,45 @@ async function untilQuiet(cluster: Cluster): Promise<void> {
     waited < CATCH_UP_MS && (waited < DRAIN_MS || behind().length > 0) && !stop();
     waited += 1_000
   ) {
-    await timeline.run(1_000, stop);
+    await pass(cluster, 1_000);
     // One that drained while it was healed is back by itself.
     for (const node of cluster.nodes) node.restart();
   }
   for (const client of behind()) cluster.fail(`not caught up: ${client.describe()}`);
+}
+
+/** Lets time pass, and looks at the nodes each second. */
+async function pass(cluster: Cluster, ms: number): Promise<void> {
+  const stop = () => cluster.failure !== null;
+  for (let passed = 0; passed < ms && !stop(); passed += 1_000) {
+    await cluster.timeline.run(Math.min(1_000, ms - passed), stop);
+    cluster.look();
+  }
+}
+
+/** A client leaves work and is never heard of again, and neither is its node: another one must do it (`call.restart`). */
+async function untilOrphaned(cluster: Cluster): Promise<void> {
+  const { clients, nodes, plan: { seed } } = cluster;
+  const client = clients.findLast((client): client is ForeignClient =>
+    client instanceof ForeignClient && client.over === null && !client.shared && !client.isClosing &&
+    client.spec.work > 0 && client.spec.settings.durability !== "ephemeral"
+  );
+  if (client === undefined || seed % 3 === 0) return;
+  client.leaveWork();
+  for (let waited = 0; waited < 10_000 && !client.isSafe && cluster.failure === null; waited += 50) {
+    await cluster.timeline.run(50, () => cluster.failure !== null);
+  }
+  const node = nodes.find(({ process }) => process === client.attachedTo);
+  if (!client.isSafe || node === undefined || cluster.failure !== null) return;
+  cluster.trace(`${client.spec.name} and ${node.process.name} are gone`);
+  cluster.count("clients lost with work");
+  client.vanish();
+  node.crash(true);
+  if (seed % 3 === 1) node.restart();
+  await pass(cluster, TAKEN_UP_MS);
+  node.restart();
+  const left = [...cluster.ledger.undone(client.uid), ...cluster.ledger.unhandled(client.uid)];
+  if (left.length > 0) cluster.fail(`never done: ${left.map(({ id }) => id).join(" ")}: ${client.describe()}`);
 }
 
 /** Some clients say goodbye, the others are never heard of again; after all windows nothing may be left of any. */
@@ -115,6 +152,7 @@ async function judgeWhatIsLeft(cluster: Cluster): Promise<void> {
   for (const { registry } of nodes) void registry.committer.idle().then(() => idle++);
   await timeline.run(100, () => false);
   if (idle < nodes.length) cluster.fail("a committer is not idle");
+  cluster.judgeServices();
   for (const node of nodes) void node.stopHousekeeping();
   await timeline.run(5_000, () => false);
   for (const { process } of nodes) {

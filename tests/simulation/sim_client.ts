@@ -1,8 +1,10 @@
 /** What the two kinds of simulated clients have in common. */
 
 import type { Subprotocol } from "../../src/protocol/codec.ts";
+import type { Limits } from "../../src/protocol/limits.ts";
 import type { RequestedSettings } from "../../src/protocol/messages.ts";
 import type { SeededRandom } from "../support/seeded_random.ts";
+import type { Ledger } from "./ledger.ts";
 import type { SimEnd } from "./sim_line.ts";
 import type { SimNode } from "./sim_node.ts";
 import type { SimProcess } from "./sim_process.ts";
@@ -30,6 +32,10 @@ export interface ClientSpec {
   readonly pace: number;
   /** Requests in all, per session. */
   readonly requests: number;
+  /** Who it says it is; `""`: nobody. */
+  readonly principal: string;
+  /** Calls and messages beside the requests, per session; 0: none. Of clients by the protocol alone. */
+  readonly work: number;
 }
 
 /** Why a session ended for its client. */
@@ -44,6 +50,8 @@ export interface Loss {
 export interface ClientHost {
   readonly timeline: Timeline;
   readonly sizes: Sizes;
+  readonly limits: Limits;
+  readonly ledger: Ledger;
   /** Of the server, as every client of this version may assume them before it is told. */
   readonly windows: { readonly messages: number; readonly bytes: number };
   newProcess(name: string): SimProcess;

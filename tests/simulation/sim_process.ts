@@ -29,6 +29,11 @@ export class SimProcess {
     return !this.#lost;
   }
 
+  /** It is paused, or has not caught up with what reached it meanwhile. */
+  get waits(): boolean {
+    return this.#waiting !== null;
+  }
+
   /** Timers that are set. */
   get timers(): number {
     return this.#timers.size;

@@ -47,6 +47,8 @@ export interface SimStoreOptions {
   /** Hears of every atomic that a process asks for, whatever becomes of it. */
   readonly asked: (atomic: Atomic) => void;
   readonly applied: Applied;
+  /** Hears of every atomic whose checks failed. */
+  readonly refused: (atomic: Atomic) => void;
   readonly count: (fault: string) => void;
 }
 
@@ -161,6 +163,7 @@ export class SimStore {
   async #apply(process: SimProcess, atomic: Atomic): Promise<AtomicResult> {
     const result = await this.#options.inner.atomic(atomic);
     if (result.ok) this.#options.applied(atomic, result.version, process);
+    else this.#options.refused(atomic);
     return result;
   }
 

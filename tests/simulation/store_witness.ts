@@ -29,6 +29,8 @@ export interface Seen {
   readonly messages: Map<number, string>;
   /** Hashes of all tokens that were ever committed, in the order of their first commit. */
   readonly tokens: Map<string, number>;
+  /** Under which epoch, and by which process, messages up to a number were accepted. */
+  readonly accepted: { readonly received: number; readonly epoch: number; readonly boot: string }[];
   /** Processes that committed for it, in order of their first commit after another's. */
   readonly owners: { readonly boot: string; readonly version: string }[];
 }
@@ -77,6 +79,18 @@ export class StoreWitness {
     }
   }
 
+  /** Who accepted a message of a session, and under which epoch; undefined: nobody has. */
+  acceptedBy(session: string, seq: number): { readonly epoch: number; readonly boot: string } | undefined {
+    const accepted = this.sessions.get(session)?.accepted ?? [];
+    let [low, high] = [0, accepted.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (accepted[middle]!.received >= seq) high = middle;
+      else low = middle + 1;
+    }
+    return accepted[low];
+  }
+
   #core(put: Put, atomic: Atomic, version: string, now: number): void {
     const id = put.key[1] as string;
     const record = decodeRecord(put.value);
@@ -118,6 +132,7 @@ export class StoreWitness {
       proven: false,
       messages: new Map(),
       tokens: new Map(),
+      accepted: [],
       owners: [{ boot: attempt.boot, version }],
     };
     this.sessions.set(id, seen);
@@ -138,6 +153,9 @@ export class StoreWitness {
     if (core.received < seen.received) this.#fail(`session ${id}: received went back to ${core.received}`);
     if (core.acked < seen.acked) this.#fail(`session ${id}: acked went back to ${core.acked}`);
     if (seen.proven && core.tokens.current === null) this.#fail(`session ${id}: its proven token is gone`);
+    if (core.received > seen.received) {
+      seen.accepted.push({ received: core.received, epoch: core.attempt.epoch, boot: core.attempt.boot });
+    }
     seen.received = core.received;
     seen.acked = core.acked;
     seen.proven = core.tokens.current !== null;

@@ -33,9 +33,9 @@ export class Timeline {
     return this.#pending;
   }
 
-  /** Runs `run` after `ms` milliseconds, never at once. @returns Cancels it. */
+  /** Runs `run` after `ms` milliseconds, rounded up, never at once. @returns Cancels it. */
   after(ms: number, run: () => void): () => void {
-    const entry: Entry = { at: this.#now + Math.max(0, ms), order: this.#orders++, run };
+    const entry: Entry = { at: this.#now + Math.ceil(Math.max(0, ms)), order: this.#orders++, run };
     this.#pending++;
     this.#push(entry);
     return () => {

@@ -1,12 +1,14 @@
 /** Watches every frame as a server gives it to a conduit, and judges it by what the store has applied by then. */
 
+import { decodeBody } from "../../src/protocol/body.ts";
 import type { Frame, FrameCodec, Subprotocol } from "../../src/protocol/codec.ts";
 import { codecFor } from "../../src/protocol/codecs.ts";
 import { encodeSession } from "../../src/protocol/encode.ts";
 import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
-import type { Established, Message } from "../../src/protocol/messages.ts";
+import type { Established, Message, SessionMessage } from "../../src/protocol/messages.ts";
 import { hashOf } from "../../src/system/hash.ts";
 import type { Direction, LineWitness, SimLine } from "./sim_line.ts";
+import type { FlowWitness } from "./flow_witness.ts";
 import { fingerprint, type Seen, type StoreWitness } from "./store_witness.ts";
 
 /** What is known of a line whose handshake was answered. */
@@ -30,6 +32,7 @@ export class WireWitness implements LineWitness {
   /** The process that first answered for a session. */
   readonly firstBoot = new Map<string, string>();
   readonly #store: StoreWitness;
+  readonly #flow: FlowWitness;
   readonly #fail: (problem: string) => void;
   readonly #trace: (line: string) => void;
   readonly #carried = new Map<SimLine, Carried>();
@@ -37,8 +40,14 @@ export class WireWitness implements LineWitness {
   readonly #told = new Map<string, number>();
   readonly #codecs: { readonly [name in Subprotocol]: FrameCodec };
 
-  constructor(store: StoreWitness, fail: (problem: string) => void, trace: (line: string) => void) {
+  constructor(
+    store: StoreWitness,
+    flow: FlowWitness,
+    fail: (problem: string) => void,
+    trace: (line: string) => void,
+  ) {
     this.#store = store;
+    this.#flow = flow;
     this.#fail = fail;
     this.#trace = trace;
     const wide = { ...DEFAULT_LIMITS, frameBytes: 1 << 24 };
@@ -53,6 +62,8 @@ export class WireWitness implements LineWitness {
       this.#trace(`${line.id} ${direction} ${describe(message)}`);
       if ("seq" in message) this.messages[direction]++;
       if (direction === "down") this.#judge(line, message);
+      const session = this.#carried.get(line)?.session;
+      if ("seq" in message && session !== undefined) this.#flow.said(session, direction, message);
     }
   }
 
@@ -171,7 +182,7 @@ function isSuperseded(seen: Seen, line: Carried): boolean {
 }
 
 function describe(message: Message): string {
-  if ("seq" in message) return `${message.kind} ${message.seq} c${message.connection}`;
+  if ("seq" in message) return `${message.kind} ${message.seq} c${message.connection}${detailOf(message)}`;
   switch (message.kind) {
     case "ack":
       return `ack ${message.received}`;
@@ -183,5 +194,32 @@ function describe(message: Message): string {
       return `refused ${message.reason}: ${message.detail}`;
     default:
       return message.kind;
+  }
+}
+
+function detailOf(message: SessionMessage): string {
+  switch (message.kind) {
+    case "call": {
+      const { operation, timeout, upload, download } = message.options ?? {};
+      const options = { operation, timeout, upload, download };
+      return ` r${message.request} ${message.method} ${JSON.stringify(options)}`;
+    }
+    case "response":
+      return ` r${message.request} ${message.ok ? "ok" : (decodeBody(message.body) as { readonly code: string }).code}`;
+    case "cancel":
+      return ` r${message.request}`;
+    case "item":
+    case "finish":
+    case "reset":
+      return ` channel ${message.channel}`;
+    case "credit":
+      return ` channel ${message.channel} ${message.additional}`;
+    case "open":
+      return ` ${message.service} ${JSON.stringify(message.metadata ?? {})}`;
+    case "end":
+    case "reject":
+      return ` ${message.reason}`;
+    default:
+      return "";
   }
 }

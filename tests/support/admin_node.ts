@@ -2,13 +2,21 @@
 
 import { adminApi } from "../../routes/admin/api.ts";
 import { Guard } from "../../routes/admin/guard.ts";
+import { nobodyIsAuthenticated, OPERATOR } from "../../src/access/authenticator.ts";
+import { ADMIN_SERVICE, type AdminService, adminService } from "../../src/admin/admin_service.ts";
 import { Errands } from "../../src/admin/errand_runner.ts";
 import { countsOf, NodeView } from "../../src/admin/node_view.ts";
+import { OperatorAuthenticator } from "../../src/admin/operator_authenticator.ts";
+import { Operations } from "../../src/admin/operations.ts";
 import { Principals } from "../../src/admin/principals.ts";
+import { Rates, WorkTotals } from "../../src/admin/rates.ts";
 import { SessionControl } from "../../src/admin/session_control.ts";
 import { SessionList } from "../../src/admin/session_list.ts";
 import { CountedMetrics } from "../../src/observe/counted_metrics.ts";
+import { echo } from "../../src/service/echo.ts";
+import { levelsOf } from "../../src/session/node_levels.ts";
 import { SETTINGS } from "../../src/settings.ts";
+import { FakeClock } from "./fake_clock.ts";
 import { SeededRandom } from "./seeded_random.ts";
 import { TestNode, type TestNodeOptions } from "./test_node.ts";
 
@@ -43,30 +51,47 @@ export class AdminNode {
   readonly list: SessionList;
   readonly control: SessionControl;
   readonly guard: Guard;
+  readonly rates: Rates;
   readonly api: ReturnType<typeof adminApi>;
   /** Calls of `drain` and `undrain`, in order. */
   readonly told: string[] = [];
 
   constructor({ token, loopback, verify, env, ...options }: AdminNodeOptions = {}) {
     const metrics = new CountedMetrics();
-    this.node = new TestNode({ metrics, ...options });
-    const { registry, boot, log, sweeper } = this.node;
-    const { store, clock, random, limits } = registry.options;
-    this.errands = new Errands({ store, clock, random, log, boot });
-    this.list = new SessionList(registry);
-    this.control = new SessionControl(registry, (other, wish) => this.errands.ask(other, wish));
+    const clock = options.clock ?? new FakeClock();
     this.guard = new Guard({
       token: token === null ? undefined : token ?? ADMIN_TOKEN,
       verify,
       origin: { loopback: loopback ?? true, allowed: [] },
-      clock,
-      random: new SeededRandom(7),
+      ...{ clock, random: new SeededRandom(7), loggedOut: () => this.letOperatorsGo() },
     });
+    const { authenticator = nobodyIsAuthenticated, services = [echo] } = options;
+    const watched: AdminService = adminService(clock, () => {
+      return { registry, list: this.list, view, rates: this.rates, log };
+    });
+    this.node = new TestNode({
+      metrics,
+      ...options,
+      clock,
+      services: [...services, watched],
+      authenticator: new OperatorAuthenticator(authenticator, this.guard),
+    });
+    const { registry, boot, log, sweeper } = this.node;
+    const { store, random, limits } = registry.options;
+    this.errands = new Errands({ store, clock: registry.clock, random, log, boot });
+    this.list = new SessionList(registry);
+    this.control = new SessionControl(registry, (other, wish) => this.errands.ask(other, wish));
+    const totals = new WorkTotals(metrics, {
+      service: ADMIN_SERVICE,
+      sessions: () => registry.sessionsOf(OPERATOR),
+    });
+    this.rates = new Rates(registry.clock, () => totals.read());
     const view = new NodeView(registry, {
       settings: SETTINGS,
       env: env ?? {},
       counts: () => countsOf(metrics),
       memory: () => ({ rss: 1, heapUsed: 1 }),
+      levels: () => levelsOf(registry),
       storeBytes: () => Promise.resolve(null),
     });
     let draining = false;
@@ -88,10 +113,16 @@ export class AdminNode {
         sweep: () => sweeper.sweep(),
       },
       principals: new Principals(registry, this.control, 1008),
+      operations: new Operations(registry),
       list: this.list,
       control: this.control,
       bodyBytes: limits.bodyBytes,
     });
+  }
+
+  /** Breaks the conduits of all operators. */
+  letOperatorsGo(): void {
+    for (const runner of [...this.node.registry.sessionsOf(OPERATOR)]) runner.breakConduit("unavailable");
   }
 
   /** Runs the errands that other nodes left for this one. */

@@ -130,6 +130,15 @@ export class FakeLine {
     await settle();
   }
 
+  /** Sends conduit messages, and numbered ones after them, in one frame. */
+  async mixed(control: ConduitMessage[], payloads: SessionPayload[]): Promise<void> {
+    this.#deliver([
+      ...control.map(encodeConduit),
+      ...payloads.map((payload) => encodeSession(++this.#sent, payload)),
+    ]);
+    await settle();
+  }
+
   /** Sends plain messages on a connection. */
   async message(connection: number, ...values: Parameters<typeof encodeBody>[0][]): Promise<void> {
     await this.tell(

@@ -3,10 +3,20 @@
 import assert from "node:assert/strict";
 import createClient from "openapi-fetch";
 import openapiTS, { astToString } from "openapi-typescript";
+import * as z from "zod";
+import { defineService } from "../../../src/service/define_service.ts";
+import { echo } from "../../../src/service/echo.ts";
+import { transaction } from "../../../src/service/methods.ts";
 import { ADMIN_TOKEN, AdminNode } from "../../support/admin_node.ts";
+import { CallClient } from "../../support/call_client.ts";
 import { settle } from "../../support/fake_clock.ts";
 import { TestClient } from "../../support/raw_peer.ts";
 import type { paths } from "./openapi_types.ts";
+
+const shop = defineService({
+  name: "shop",
+  methods: { add: transaction({ input: z.int(), output: z.int() }, (by) => by) },
+});
 
 function clientOf(admin: AdminNode, headers: Record<string, string>) {
   return createClient<paths>({
@@ -31,7 +41,7 @@ Deno.test("the client's types are those of the description", async () => {
 });
 
 Deno.test("a generated client drives each route", async () => {
-  const admin = new AdminNode();
+  const admin = new AdminNode({ services: [echo, shop] });
   const session = new TestClient();
   await session.connect(admin.node);
   session.open();
@@ -93,8 +103,28 @@ Deno.test("a generated client drives each route", async () => {
   assert.notEqual((await data(`PUT ${block}`, client.PUT(block, at))).blocked, null);
   assert.equal((await data(`DELETE ${block}`, client.DELETE(block, at))).blocked, null);
 
+  const operations = "/v1/admin/operations/{operation}";
+  const caller = new CallClient();
+  await caller.connect(admin.node);
+  caller.openTo("shop");
+  assert.equal((await caller.ask("add", 1, { operation: "k" }))?.ok, true);
+  const { operation } = await data(
+    "POST /v1/admin/operations/lookup",
+    client.POST("/v1/admin/operations/lookup", {
+      body: { session: caller.session!, service: "shop", method: "add", key: "k" },
+    }),
+  );
+  const named = { params: { path: { operation } } };
+  assert.equal((await data(`GET ${operations}`, client.GET(operations, named))).outcome?.ok, true);
+  assert.equal((await data(`DELETE ${operations}`, client.DELETE(operations, named))).was, "finished");
+  assert.equal((await client.GET(operations, named)).error?.status, 404);
+
   const { services } = await data("GET /v1/admin/services", client.GET("/v1/admin/services"));
-  assert.deepEqual(services, [{ name: "echo", connections: 0 }]);
+  assert.deepEqual(services, [
+    { name: "echo", connections: 0 },
+    { name: "shop", connections: 1 },
+    { name: "admin", connections: 0 },
+  ]);
   const node = await data("GET /v1/admin/node", client.GET("/v1/admin/node"));
   assert.equal(node.boot, admin.node.boot);
   assert.deepEqual(await data("POST /v1/admin/node/drain", client.POST("/v1/admin/node/drain")), {
@@ -105,7 +135,7 @@ Deno.test("a generated client drives each route", async () => {
   });
   assert.deepEqual(admin.told, ["drain", "undrain"]);
   const store = await data("GET /v1/admin/store", client.GET("/v1/admin/store"));
-  assert.deepEqual(store.rows.session, { rows: 1, capped: false });
+  assert.deepEqual(store.rows.session, { rows: 2, capped: false });
   const swept = await data("POST /v1/admin/store/sweep", client.POST("/v1/admin/store/sweep"));
   assert.ok(swept.tookMs >= 0);
 

@@ -158,6 +158,47 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/v1/admin/operations/lookup": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Find an operation by what its caller knows it by
+     * @description A body and no URL: an operation key is its caller's. Changes nothing. The answer's `operation` is the id for the other routes.
+     */
+    post: operations["findOperation"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/admin/operations/{operation}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /** Show an operation */
+    get: operations["getOperation"];
+    put?: never;
+    post?: never;
+    /**
+     * Forget an operation
+     * @description The next call with its key runs, whatever the forgotten one did: for outcomes that are wrong, and for indeterminate ones once somebody has found out. One that runs on a live node is refused: forgotten, it would run twice.
+     */
+    delete: operations["forgetOperation"];
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/v1/admin/services": {
     parameters: {
       query?: never;
@@ -358,11 +399,7 @@ export interface components {
       } | null;
     };
     SessionDetail: components["schemas"]["SessionSummary"] & {
-      connections: {
-        id: number;
-        service: string;
-        phase: string;
-      }[];
+      connections: components["schemas"]["ConnectionView"][];
       counters: {
         /** @description Messages taken from the client and committed */
         received: number;
@@ -373,9 +410,34 @@ export interface components {
         unackedBytes: number;
         /** @description What the unacked messages count for under delivery.bounded */
         unackedCost: number;
+        /** @description Messages and calls that were taken and are not done */
+        work: number;
+        /** @description What they, and what connections keep and have waiting, count for under delivery.bounded */
+        heldBytes: number;
       } | null;
       /** @description The last attachments, the oldest first */
       history: components["schemas"]["HistoryEntry"][];
+    };
+    ConnectionView: {
+      id: number;
+      service: string;
+      /**
+       * @description Opened by the server, or by the client, and not answered; open; ended by the client while its messages are being handled
+       * @enum {string}
+       */
+      phase: "opening" | "offered" | "open" | "ending";
+      /** @description Calls of the client's in flight */
+      calls: number;
+      /** @description Calls of the service's in flight */
+      callsToClient: number;
+      /** @description Uploads and downloads that are open */
+      channels: number;
+      /** @description Messages that were taken and are not handled */
+      held: number;
+      /** @description Messages that wait for the client's credit */
+      waiting: number;
+      /** @description What the service keeps with the connection */
+      keptBytes: number;
     };
     HistoryEntry: {
       /** @enum {string} */
@@ -488,6 +550,52 @@ export interface components {
         at: number;
       } | null;
     };
+    Operation: {
+      operation: string;
+      /**
+       * @description A node runs it; its outcome is kept; its node was lost, and it may have had effects or not
+       * @enum {string}
+       */
+      state: "running" | "finished" | "indeterminate";
+      /** @description Of its argument: a call with another one is a conflict */
+      fingerprint: string;
+      /**
+       * @description When it is forgotten; null: nothing is stored of it yet
+       * @example 1767225600000
+       */
+      expiresAt: number | null;
+      /** @description Who runs it */
+      node: {
+        boot: string;
+        name: string | null;
+        /** @description False: it was lost, and callers are told indeterminate */
+        live: boolean;
+      } | null;
+      outcome: {
+        ok: boolean;
+        /** @description Of the failure */
+        code: string | null;
+        /** @description The size of the answer */
+        bytes: number;
+      } | null;
+    };
+    /** @description Of a principal; or of a session, where nobody is authenticated */
+    OperationName: {
+      principal: string;
+      service: string;
+      method: string;
+      key: string;
+    } | {
+      session: string;
+      service: string;
+      method: string;
+      key: string;
+    };
+    Forgotten: {
+      operation: string;
+      /** @enum {string} */
+      was: "running" | "finished" | "indeterminate";
+    };
     Services: {
       services: {
         name: string;
@@ -596,6 +704,16 @@ export interface components {
           capped: boolean;
         };
         attached: {
+          rows: number;
+          /** @description There are more than that */
+          capped: boolean;
+        };
+        operation: {
+          rows: number;
+          /** @description There are more than that */
+          capped: boolean;
+        };
+        data: {
           rows: number;
           /** @description There are more than that */
           capped: boolean;
@@ -1245,6 +1363,220 @@ export interface operations {
       };
       /** @description The admin API is off, or the request comes from another site */
       403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  findOperation: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["OperationName"];
+      };
+    };
+    responses: {
+      /** @description The operation */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Operation"];
+        };
+      };
+      /** @description The request does not fit this description */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Not authenticated */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The admin API is off, or the request comes from another site */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The body is too large */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The body is not application/json */
+      415: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  getOperation: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        /** @description The operation's id, which its lookup gives */
+        operation: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description The operation */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Operation"];
+        };
+      };
+      /** @description The request does not fit this description */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Not authenticated */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The admin API is off, or the request comes from another site */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  forgetOperation: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        /** @description The operation's id, which its lookup gives */
+        operation: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** @description It is forgotten */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Forgotten"];
+        };
+      };
+      /** @description The request does not fit this description */
+      400: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Not authenticated */
+      401: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The admin API is off, or the request comes from another site */
+      403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description There is no such thing */
+      404: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It is not in a state for that */
+      409: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description Nothing is known of the outcome; ask again */
+      503: {
         headers: {
           [name: string]: unknown;
         };
