@@ -37,6 +37,8 @@ const FILES: readonly PageFile[] = [
 
 const ADMIN_FILES: readonly PageFile[] = [
   { path: "/admin", in: "source", name: "index.html", type: HTML },
+  // Whoever serves other pages than Holdfast's own still has this one.
+  { path: "/admin/page.css", in: "source", name: "../../page/page.css", type: "text/css; charset=utf-8" },
   { path: "/admin.css", in: "source", name: "admin.css", type: "text/css; charset=utf-8" },
   { path: "/admin.js", in: "built", name: "admin.js", type: "text/javascript; charset=utf-8" },
 ];

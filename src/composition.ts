@@ -72,7 +72,7 @@ export interface NodeParts {
 export interface Node {
   /** For the operator's link, good once; null where there is none. */
   readonly code: string | null;
-  /** Begins to serve. @throws StartError if the address cannot be had; the node is closed then. */
+  /** Begins to serve. @throws StartError if the address cannot be had; stop it then. */
   listen(): Promise<{ readonly hostname: string; readonly port: number }>;
   /** Tells clients to move, makes the last commits, and closes everything. Never rejects. */
   stop(): Promise<void>;
@@ -86,19 +86,6 @@ export async function compose(settings: Settings, { env, log, ...parts }: NodePa
   const clock = systemClock;
   const random = systemRandom;
   const startedAt = clock.now();
-  const store = await openKvSessionStore(settings.kv, { clock }).catch((error) => {
-    throw new StartError(`HOLDFAST_KV: the store cannot be opened: ${messageOf(error)}`);
-  });
-  const boot = publicId(random);
-  const node = env["FLY_MACHINE_ID"] ?? boot;
-  const others = await authenticatorFor(settings.auth, { clock, log, fetch });
-  const origin = { loopback: isLoopback(settings.host), allowed: settings.allowedOrigins };
-  const guard = new Guard({
-    token: settings.adminToken,
-    verify: settings.auth.kind === "jwt" ? adminVerifier(others) : undefined,
-    ...{ origin, clock, random, loggedOut: () => letOperatorsGo("unavailable") },
-  });
-  const authenticator = new OperatorAuthenticator(others, guard);
   const metrics = new CountedMetrics();
   const upstreamFailed = (thrown: unknown) => log.error("upstream_failed", { error: describeError(thrown) });
   const upstreams = new Upstreams(settings.upstreams, {
@@ -116,6 +103,19 @@ export async function compose(settings: Settings, { env, log, ...parts }: NodePa
     ...upstreams.services,
     ...parts.services,
   ]);
+  const store = await openKvSessionStore(settings.kv, { clock }).catch((error) => {
+    throw new StartError(`HOLDFAST_KV: the store cannot be opened: ${messageOf(error)}`);
+  });
+  const boot = publicId(random);
+  const node = env["FLY_MACHINE_ID"] ?? boot;
+  const others = await authenticatorFor(settings.auth, { clock, log, fetch });
+  const origin = { loopback: isLoopback(settings.host), allowed: settings.allowedOrigins };
+  const guard = new Guard({
+    token: settings.adminToken,
+    verify: settings.auth.kind === "jwt" ? adminVerifier(others) : undefined,
+    ...{ origin, clock, random, loggedOut: () => letOperatorsGo("unavailable") },
+  });
+  const authenticator = new OperatorAuthenticator(others, guard);
   const registry = new SessionRegistry({
     ...settings,
     metrics,
@@ -239,7 +239,6 @@ export async function compose(settings: Settings, { env, log, ...parts }: NodePa
       try {
         listener = await (settings.transport === "native" ? serveNatively() : serveHardened());
       } catch (error) {
-        store.close();
         const where = `PORT=${settings.port}, HOLDFAST_HOST=${settings.host}`;
         throw new StartError(`${where}: cannot listen: ${messageOf(error)}`);
       }

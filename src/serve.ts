@@ -95,7 +95,10 @@ export async function serve(options: ServeOptions = {}): Promise<ServedNode> {
       Deno.exit(0);
     });
   }
-  const { hostname, port } = await node.listen().catch(refuse);
+  const { hostname, port } = await node.listen().catch(async (error) => {
+    await stop();
+    return refuse(error);
+  });
   const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
   console.log(`holdfast listening on ${url}`);
   // Good once, and nowhere else: it is in no log.

@@ -14,7 +14,7 @@ session.on("resumed", () => console.log("resumed"));
 
 const service = session.open<typeof counter>("counter"); // the type alone: none of the service's code
 console.log(`total ${await service.call("add", 1)}`);
-console.log(`total ${await service.call("add", 1)}`);
-for await (const left of service.download("countdown", 10)) console.log(left);
-console.log(`total ${await service.call("add", -2)}`);
+for await (const left of service.download("countdown", 5)) console.log(left);
+console.log(`total ${await service.call("add", -1)}`);
+
 await session.close();

@@ -27,4 +27,4 @@ export const counter = defineService({
   },
 });
 
-if (import.meta.main) await serve({ services: [counter] });
+await serve({ services: [counter] });

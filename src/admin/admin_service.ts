@@ -29,6 +29,8 @@ export const ADMIN_SERVICE = "admin";
 /** How often a watch looks; milliseconds. */
 export const LOOK_EVERY_MS = 500;
 export const NODE_EVERY_MS = 1_000;
+/** A look that takes long is followed by a longer pause: a filter that matches little reads many sessions for each. */
+const PAUSE = 10;
 /** Sessions of the part of a listing that is watched. */
 export const MOST_ROWS = 100;
 /** Watches of one node at once. */
@@ -81,8 +83,7 @@ export function adminService(clock: Clock, ports: () => AdminServicePorts) {
     methods: {
       /** The node that answers. */
       node: download({ item: z.custom<NodeWatched>(), retry: "safe" }, (_, call) => {
-        const { view, rates } = ports();
-        return watch.changes(call, NODE_EVERY_MS, () => ({ ...view.pulse(), rates: rates.history }));
+        return watch.changes(call, NODE_EVERY_MS, () => watch.node());
       }),
 
       /** A part of the listing of sessions. */
@@ -117,6 +118,8 @@ class Watch {
   readonly #clock: Clock;
   readonly #ports: () => AdminServicePorts;
   #watches = 0;
+  /** What was seen of the node last: to look is to look at every session, and is done once for all who watch. */
+  #node: { readonly at: number; readonly seen: NodeWatched } | null = null;
 
   constructor(clock: Clock, ports: () => AdminServicePorts) {
     this.#clock = clock;
@@ -128,6 +131,15 @@ class Watch {
     const attached = this.#ports().registry.find(session)?.state.attached ?? null;
     if (attached === null) return "detached";
     return attached.access.admin === true ? "given" : "missing";
+  }
+
+  node(): NodeWatched {
+    const at = this.#clock.now();
+    if (this.#node !== null && Math.abs(at - this.#node.at) < NODE_EVERY_MS / 2) return this.#node.seen;
+    const { view, rates } = this.#ports();
+    const seen = { ...view.pulse(), rates: rates.history };
+    this.#node = { at, seen };
+    return seen;
   }
 
   /** What `read` gives now, and whenever it is something else; at most every `every` ms. */
@@ -142,16 +154,18 @@ class Watch {
     this.#watches++;
     try {
       for (let last = "";;) {
-        const next = this.#clock.now() + every;
+        const began = this.#clock.now();
         const rights = this.rightsOf(session);
         if (rights === "missing") {
           throw new RpcError("permission-denied", "these credentials do not allow administration");
         }
-        if (rights === "given") {
-          const value = await this.#read(read);
-          const text = JSON.stringify(value);
-          if (text !== last) yield value;
+        const value = rights === "given" ? await this.#read(read) : null;
+        const ended = this.#clock.now();
+        const next = Math.max(began + every, ended + PAUSE * (ended - began));
+        const text = JSON.stringify(value);
+        if (value !== null && text !== last) {
           last = text;
+          yield value;
         }
         await this.#pause(next, signal);
       }

@@ -74,6 +74,7 @@ export class WorkTotals {
   readonly #own: { readonly service: string; readonly sessions: () => Iterable<SessionRunner> };
   readonly #seen = new WeakMap<SessionRunner, number>();
   #ownMessages = 0;
+  #ownHandshakes = 0;
 
   /** @param own The service that is watched with, and the sessions of those who watch. */
   constructor(
@@ -88,7 +89,9 @@ export class WorkTotals {
     const { messagesIn, messagesOut, sessionsNew, sessionsResumed, calls } = this.#metrics;
     for (const runner of this.#own.sessions()) {
       const { received, sent } = runner.state.delivery;
-      this.#ownMessages += received + sent - (this.#seen.get(runner) ?? 0);
+      const seen = this.#seen.get(runner);
+      if (seen === undefined) this.#ownHandshakes++;
+      this.#ownMessages += received + sent - (seen ?? 0);
       this.#seen.set(runner, received + sent);
     }
     let over = 0;
@@ -98,7 +101,7 @@ export class WorkTotals {
     return {
       messages: messagesIn + messagesOut - this.#ownMessages,
       calls: over,
-      handshakes: sessionsNew + sessionsResumed,
+      handshakes: sessionsNew + sessionsResumed - this.#ownHandshakes,
     };
   }
 }

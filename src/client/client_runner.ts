@@ -16,7 +16,7 @@ import { HoldfastError } from "./errors.ts";
 import { Lines } from "./lines.ts";
 import type { Caller, Happening, RunnerHost, RunnerListener } from "./runner_ports.ts";
 import { SerialStorage } from "./serial_storage.ts";
-import { Turn } from "./turn.ts";
+import { Turn } from "../system/turn.ts";
 
 /** A timer that fires this late tells of a machine that slept, milliseconds. */
 const SLEPT_MS = 5_000;

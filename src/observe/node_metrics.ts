@@ -5,7 +5,7 @@ import { Exposition } from "./exposition.ts";
 
 /** What a node holds now. Read when somebody looks, and kept nowhere. */
 export interface NodeLevels {
-  /** Sessions in memory with a conduit, and without one; operators' are counted apart. */
+  /** Sessions in memory with a conduit, and without one; operators' are counted apart, and in no other level of sessions. */
   readonly attached: number;
   readonly detached: number;
   /** Sessions of operators, who watch this node. */

@@ -32,4 +32,12 @@ export {
   type Reason,
   REASONS,
 } from "./reasons.ts";
+export { adviceFor, isRpcCode, RPC_CODES, type RpcAdvice, type RpcCode } from "./rpc_codes.ts";
+export {
+  decodeFailure,
+  type EncodedFailure,
+  encodeFailure,
+  RpcError,
+  type RpcErrorOptions,
+} from "./rpc_error.ts";
 export type { RuleId, Violation } from "./rules.ts";

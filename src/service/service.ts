@@ -5,8 +5,11 @@
  * (`echo`, `upstream`) is written against this port itself.
  */
 
+import type { MethodKind } from "../protocol/contract.ts";
 import type { EncodedBody, Metadata } from "../protocol/messages.ts";
 import type { RpcCode } from "../protocol/rpc_codes.ts";
+
+export type { MethodKind } from "../protocol/contract.ts";
 
 /** Where a service's own data lies: an ordered path, at most 1 KiB; what it is made of may come from outside. */
 export type DataKey = readonly (string | number | boolean)[];
@@ -18,8 +21,11 @@ export type DataKey = readonly (string | number | boolean)[];
  * `onMessage` handles a message, up to the end of the promise that this gave, is committed with the end of that message.
  */
 export interface ServiceConnection {
+  /** Its id within the session: odd where the client opened it. */
   readonly id: number;
+  /** The session's public id. */
   readonly session: string;
+  /** Who the session belongs to; empty where nobody is authenticated. */
   readonly principal: string;
   /** The name it was opened with. */
   readonly service: string;
@@ -49,6 +55,7 @@ export interface ServiceConnection {
    * its memory, the connection ends with this reason instead of going on without it.
    */
   bindToNode(reason: string): void;
+  /** Ends the connection (`connection.end`): one word for machines, a sentence for people. */
   end(reason?: string, detail?: string): void;
   /**
    * Opens a connection to a service that the **client** serves (`connection.open`). It lives as long as this process has
@@ -68,7 +75,9 @@ export type CallOutcome =
 
 /** Why a call failed, as the caller is told. */
 export interface CallFailure {
+  /** Which of the closed set it is. */
   readonly code: RpcCode;
+  /** For people; the wire carries its first 512 characters. */
   readonly message: string;
   /** A value for programs. */
   readonly data?: EncodedBody;
@@ -76,7 +85,9 @@ export interface CallFailure {
 
 /** Why a service does not take a connection. */
 export interface Rejection {
+  /** One word for machines. */
   readonly reason: string;
+  /** For people. */
   readonly detail: string;
 }
 
@@ -91,9 +102,13 @@ export interface Acceptance {
  * nothing. The answer, what the handler did since its last wait, and the end of the call are one commit.
  */
 export interface ServedCall {
+  /** The connection that it came on. */
   readonly connection: ServiceConnection;
+  /** One of the service's methods. */
   readonly method: string;
+  /** Its argument. */
   readonly body: EncodedBody;
+  /** What the caller says beside it. */
   readonly metadata: Metadata;
   /** When it is answered `deadline-exceeded`; milliseconds since the Unix epoch. Null: never. */
   readonly deadline: number | null;
@@ -157,11 +172,9 @@ export interface Transaction {
   send(body: EncodedBody): void;
 }
 
-/** How a method takes and gives values, which is what its calls' channels must be. */
-export type MethodKind = "transaction" | "method" | "download" | "upload" | "duplex";
-
 /** What a session must know of a method. */
 export interface Method {
+  /** Which channels its calls have, and whether it is a transaction. */
   readonly kind: MethodKind;
   /** What happens to a call that was accepted and then lost with its node; transactions always run again. */
   readonly retry: "never" | "safe";
@@ -184,6 +197,7 @@ export interface Service {
   readonly name: string;
   /** Its methods by name; absent: none. A call of another is answered `unknown-method` before the service hears of it. */
   readonly methods?: ReadonlyMap<string, Method>;
+  /** How it describes itself; absent: it does not. */
   readonly description?: ServiceDescription;
   /**
    * Plain messages that may be under way to this service on one connection, 16 … 1024 (`connection.credit`). Absent: the
@@ -218,6 +232,7 @@ export interface Service {
     body: EncodedBody,
     tx: Transaction,
   ): Promise<CallFailure | void>;
+  /** A message that was sent now or never (`delivery.volatile`). */
   onVolatile?(connection: ServiceConnection, body: EncodedBody): void;
   /** A call of one of `methods`. Calls run side by side and do not wait for messages. */
   onCall?(call: ServedCall): void | Promise<void>;

@@ -61,7 +61,7 @@ export class ConnectionLife implements CallHost {
   /** True while nothing is alive here. */
   get idle(): boolean {
     return !this.#busy && !this.opening && this.#calls.size === 0 && this.#held.length === 0 &&
-      this.outgoing.size === 0;
+      this.#early.length === 0 && this.outgoing.size === 0;
   }
 
   /** True if a message may be handled now. */
@@ -80,23 +80,37 @@ export class ConnectionLife implements CallHost {
   /**
    * Takes up what an earlier process left: its messages, and its calls by what their methods declare.
    *
-   * @param again Handlers of the calls may have begun there.
+   * @param begun Handlers of the calls may have begun there.
    */
   restore(
     messages: readonly Held[],
     calls: readonly { readonly call: IncomingCall; readonly work: Work }[],
-    again: boolean,
+    begun: boolean,
   ): void {
     this.#held.push(...messages);
-    for (const { call, work } of calls) this.call(call, work.body, again);
+    for (const { call, work } of calls) {
+      // The items that came went with that process.
+      const lacksItems = (call.upload?.end.received ?? 0) > 0;
+      this.call(call, work.body, begun || lacksItems);
+    }
     if (!this.opening) this.pump();
   }
 
   /** The connection is accepted: what came before is taken up. */
   accepted(): void {
     this.opening = false;
-    for (const { call, live } of this.#early.splice(0)) if (call.early === null) this.#take(call, live);
+    if (this.#early.length > 0) void this.#takeEarly();
     this.pump();
+  }
+
+  /** When the accept is committed: it is what a later process knows by that their handlers may have begun. */
+  async #takeEarly(): Promise<void> {
+    const { session } = this.#host;
+    await session.whenCommitted();
+    const { incoming } = session.state.mux.connections.get(this.id)?.calls ?? {};
+    for (const { call, live } of this.#early.splice(0)) {
+      if (session.live && incoming?.get(call.request) === call) this.#take(call, live);
+    }
   }
 
   /** A call came, or is taken up again. */

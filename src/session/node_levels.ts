@@ -12,8 +12,11 @@ export function levelsOf(registry: SessionRegistry, upstreamSockets = 0): NodeLe
   let work = 0;
   let heldBytes = 0;
   for (const { state } of registry.sessions()) {
-    if (state.principal === OPERATOR) operators++;
-    else if (state.attached !== null) attached++;
+    if (state.principal === OPERATOR) {
+      operators++;
+      continue;
+    }
+    if (state.attached !== null) attached++;
     outboxBytes += state.delivery.retainedBytes;
     work += state.work.size;
     heldBytes += state.heldBytes;

@@ -68,7 +68,10 @@ export class OperationsRunner {
     const operation = live.operationOf(life.service.name)!;
     const running = this.#running.get(operation.hash);
     if (running !== undefined) return running.attach(life, live, operation);
-    const run = new OperationRun(this.host, operation, safe, () => void this.#running.delete(operation.hash));
+    const run = new OperationRun(this.host, operation, safe, (others) => {
+      this.#running.delete(operation.hash);
+      for (const other of others) if (!other.live.over) this.dispatch(other.life, other.live, safe);
+    });
     this.#running.set(operation.hash, run);
     run.attach(life, live, operation);
     void run.begin(life, live);
@@ -93,13 +96,22 @@ class OperationRun implements CommitSource {
   readonly #host: OperationsHost;
   readonly #operation: Operation;
   readonly #safe: boolean;
-  readonly #over: () => void;
+  readonly #over: (others: readonly Caller[]) => void;
   readonly #callers: Caller[] = [];
+  /** Callers with another argument, as long as it is not known which one counts. */
+  #others: Caller[] = [];
+  /** It is committed that this argument counts. */
+  #counts = false;
   #writing: Writing | null = null;
   #writes = 0;
   #begun = false;
 
-  constructor(host: OperationsHost, operation: Operation, safe: boolean, over: () => void) {
+  constructor(
+    host: OperationsHost,
+    operation: Operation,
+    safe: boolean,
+    over: (others: readonly Caller[]) => void,
+  ) {
     this.#host = host;
     this.#operation = operation;
     this.#safe = safe;
@@ -113,14 +125,17 @@ class OperationRun implements CommitSource {
   /** One more caller waits for the outcome. */
   attach(life: ConnectionLife, live: LiveCall, operation: Operation): void {
     const fits = operation.fingerprint === this.#operation.fingerprint;
-    if (this.#begun) this.#host.metrics.operation(fits ? "joined" : "conflict");
-    if (fits) return void this.#callers.push({ life, live });
-    life.answer(
-      live,
-      false,
-      refusal("conflict", "the operation key is in use with another argument"),
-      "conflict",
-    );
+    if (fits && this.#begun) this.#host.metrics.operation("joined");
+    if (fits) this.#callers.push({ life, live });
+    else if (this.#counts) this.#refuse({ life, live });
+    else this.#others.push({ life, live });
+  }
+
+  #refuse({ life, live }: Caller): void {
+    if (live.over) return;
+    this.#host.metrics.operation("conflict");
+    const failure = refusal("conflict", "the operation key is in use with another argument");
+    life.answer(live, false, failure, "conflict");
   }
 
   /** Finds out what is known, and runs the operation if nothing is. */
@@ -187,6 +202,8 @@ class OperationRun implements CommitSource {
         expiresAt: Number.MAX_SAFE_INTEGER,
       });
       if (held === null) return "again";
+      this.#counts = true;
+      for (const other of this.#others.splice(0)) this.#refuse(other);
     }
     const outcome = await OperationCall.run(life.service, life.connection, live, (error) => {
       log.error("service-failed", { service: life.service.name, error: describeError(error) });
@@ -230,7 +247,7 @@ class OperationRun implements CommitSource {
   }
 
   #answer({ ok, body, reason }: Outcome): void {
-    this.#over();
+    this.#over(this.#others.splice(0));
     for (const { life, live } of this.#callers.splice(0)) {
       if (!live.over) life.answer(live, ok, body, reason);
     }

@@ -16,6 +16,8 @@ export interface ServedSession {
   /** False once it is not this node's to serve any more. */
   readonly live: boolean;
   act(action: ServiceAction): void;
+  /** Resolves when all that has happened to it so far is committed, or it has left this node. */
+  whenCommitted(): Promise<void>;
   /** Its transactions; made when there is one. */
   readonly transactions: TransactionQueue;
 }

@@ -97,16 +97,15 @@ export class SessionRunner implements ServedSession, CommittedSession {
   /** One frame of the session's conduit: what it says, what services answer, one commit, one frame back. */
   frameReceived(link: Link, frame: Frame): void {
     const decoded = link.codec.decode(frame);
-    const now = this.#host.clock.now();
-    const conduit = link.id;
-    if (decoded.ok) this.#turn({ kind: "frame", conduit, messages: decoded.messages, now });
-    else this.#turn({ kind: "undecodable", conduit, violation: decoded.violation, now });
+    const at = { conduit: link.id, now: this.#host.clock.now() };
+    if (decoded.ok) this.#turn({ kind: "frame", messages: decoded.messages, ...at });
+    else this.#turn({ kind: "undecodable", violation: decoded.violation, ...at });
   }
 
   conduitLost(link: Link, reason?: Reason): void {
     this.#conduits.lost(link);
-    const why = reason === undefined ? {} : { reason };
-    this.#turn({ kind: "conduit_lost", conduit: link.id, ...why, now: this.#host.clock.now() });
+    const at = { conduit: link.id, now: this.#host.clock.now() };
+    this.#turn({ kind: "conduit_lost", ...at, ...(reason === undefined ? {} : { reason }) });
   }
 
   /** Ends the session for both sides. */
@@ -145,7 +144,7 @@ export class SessionRunner implements ServedSession, CommittedSession {
     return verdict;
   }
 
-  /** As {@link whenCommitted}; false if the session has left this node without it. */
+  /** As {@link whenCommitted}; false if the session left this node without it. */
   async committed(): Promise<boolean> {
     const { changes } = this.state;
     await this.whenCommitted();

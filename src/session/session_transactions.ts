@@ -7,14 +7,17 @@ import { pack } from "../protocol/pack.ts";
 import type { CommitOutcome, CommitSource, SessionWrite } from "../storage/committer.ts";
 import type { DataCache } from "../storage/data_cache.ts";
 import { transactionKey } from "../storage/keys.ts";
-import type { StoreKey, StoreLimits } from "../storage/session_store.ts";
+import type { StoreLimits, Version } from "../storage/session_store.ts";
 import { publicId, type Random } from "../system/random.ts";
 import type { ServiceAction, SessionState } from "./session_model.ts";
 import { type TakenTransactions, type TransactionHost, TransactionQueue } from "./transaction_queue.ts";
 import { actionsOf, giveBack, type Withheld, withhold } from "./transaction_state.ts";
 
-/** How long the mark of a commit may be kept by the store, milliseconds. */
-const MARK_MS = 60_000;
+/**
+ * How long the store keeps the mark after the last commit of a session, milliseconds: longer than an outcome is unknown, and
+ * than a commit may be late.
+ */
+const MARK_MS = 24 * 3_600_000;
 
 /** What an ephemeral session's commits need of its node. */
 export interface EphemeralHost {
@@ -62,8 +65,8 @@ class EphemeralCommits implements CommitSource {
   #count = 0;
   #taken: TakenTransactions | null = null;
   #withheld: readonly Withheld[] = [];
-  /** The mark of the last commit: it goes with the next. */
-  #mark: StoreKey | null = null;
+  /** Of the mark as the last commit left it: a version never comes back, so no commit is applied once another one was. */
+  #version: Version | null = null;
 
   constructor(host: EphemeralHost, session: EphemeralSession, queue: TransactionQueue) {
     this.#host = host;
@@ -82,12 +85,11 @@ class EphemeralCommits implements CommitSource {
     if (taken === null) return null;
     this.#taken = taken;
     this.#withheld = withhold(this.#session.state, taken.decided);
-    const key = transactionKey(this.#name, ++this.#count);
-    const deletes = this.#mark === null ? taken.deletes : [...taken.deletes, this.#mark];
-    this.#mark = key;
+    const key = transactionKey(this.#name);
     // The mark tells, after an unknown outcome, whether this commit was applied.
-    const core = { key, version: null, value: pack([this.#name, this.#count]), expireIn: MARK_MS };
-    return { core, checks: taken.checks, puts: taken.puts, deletes, staged: [] };
+    const value = pack([this.#name, ++this.#count]);
+    const core = { key, version: this.#version, value, expireIn: MARK_MS };
+    return { core, checks: taken.checks, puts: taken.puts, deletes: taken.deletes, staged: [] };
   }
 
   settle(outcome: CommitOutcome): void {
@@ -99,6 +101,7 @@ class EphemeralCommits implements CommitSource {
       this.#session.arm();
       return this.#queue.refuted();
     }
+    this.#version = outcome.version;
     for (const decision of taken?.decided ?? []) {
       const { connection, ending } = decision;
       for (const action of actionsOf(decision)) this.#session.act(action);

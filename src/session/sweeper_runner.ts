@@ -235,6 +235,8 @@ export class Sweeper {
 
   async #release(row: StoreKey, session: string, boot: string, since: number): Promise<void> {
     await this.#registry.decideAlone(session, async () => {
+      // What is in memory here may be from before the lost node had it.
+      await this.#registry.find(session)?.confirmOwnership();
       if (this.#registry.find(session) !== undefined) return;
       const loaded = await loadSession(this.#store, session);
       if (loaded.kind === "moved") return;

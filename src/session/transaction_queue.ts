@@ -198,8 +198,11 @@ export class TransactionQueue {
 
   /** True for what nobody wants any more, and for what was overtaken. */
   #isVoid({ job, run }: Ripe): boolean {
+    // What this queue itself decided since comes after it.
     return job.over() ||
-      [...run.reads].some(([entry, { revision }]) => entry.holder !== this && entry.revision !== revision);
+      [...run.reads].some(([entry, { revision }]) =>
+        entry.holder === this ? revision < entry.base : revision !== entry.revision
+      );
   }
 
   /** Drops what is void, and what went on from its writes; whatever of it is still wanted runs again. */

@@ -37,6 +37,8 @@ export interface DataEntry {
   doubted: boolean;
   /** Raised whenever another value is seen here. */
   revision: number;
+  /** The revision that the holder went on from. */
+  base: number;
   loading: Promise<void> | null;
   waiters: (() => void)[];
 }
@@ -87,7 +89,7 @@ export class DataCache {
     const entry: DataEntry = {
       ...{ key, name },
       ...{ known: false, value: null, version: null, pending: null, holder: null, holds: 0, doubted: false },
-      ...{ revision: 0, loading: null, waiters: [] },
+      ...{ revision: 0, base: 0, loading: null, waiters: [] },
     };
     this.#entries.set(name, entry);
     return entry;
@@ -110,6 +112,7 @@ export class DataCache {
 
   /** `who` has decided on a value; nobody else may hold the key. */
   hold(entry: DataEntry, who: object, value: EncodedBody | null): void {
+    if (entry.holder === null) entry.base = entry.revision;
     entry.holder = who;
     entry.holds++;
     entry.pending = value;

@@ -62,8 +62,8 @@ export const pendingOf = (boot: string): Range => ({ prefix: ["pending", boot] }
 /** A datum of a service; its key enters hashed. */
 export const dataKey = (service: string, hash: string): StoreKey => ["data", service, hash];
 
-/** What makes a transaction of an ephemeral session's a commit of its own. */
-export const transactionKey = (boot: string, n: number): StoreKey => ["transaction", boot, n];
+/** What makes the transactions of an ephemeral session commits of their own. */
+export const transactionKey = (name: string): StoreKey => ["transaction", name];
 
 /** An operation (`call.operation`), by the hash of principal, service, method and key. */
 export const operationKey = (hash: string): StoreKey => ["operation", hash];

@@ -282,9 +282,10 @@ function moveRows(
   if (next.attachedTo !== stored.attachedTo) {
     if (stored.attachedTo !== null) deletes.push(attachedKey(stored.attachedTo, session));
     if (next.attachedTo !== null) puts.push({ key: attachedKey(next.attachedTo, session), value: NOTHING });
-    if (stored.attachedTo !== null && next.attachedTo !== null) {
-      puts.push({ key: movedKey(stored.attachedTo, session), value: NOTHING, expireIn: MOVED_BACKSTOP_MS });
-    }
+  }
+  const [before, after] = [stored.attachedTo ?? stored.pendingAt, next.attachedTo ?? next.pendingAt];
+  if (before !== null && after !== null && before !== after) {
+    puts.push({ key: movedKey(before, session), value: NOTHING, expireIn: MOVED_BACKSTOP_MS });
   }
 }
 

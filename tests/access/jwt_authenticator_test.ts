@@ -55,6 +55,7 @@ const REFUSED: Record<string, () => string | undefined | Promise<string>> = {
   "an empty name": () => signed({ ...RIGHT, sub: "" }),
   "a name of 257 characters": () => signed({ ...RIGHT, sub: "x".repeat(257) }),
   "a name that is no text": () => signed({ ...RIGHT, sub: 7 }),
+  "the name of operators": () => signed({ ...RIGHT, sub: "holdfast:operator" }),
   "services that are no list": () => signed({ ...RIGHT, "holdfast:services": "echo" }),
   "limits that are no numbers": () => signed({ ...RIGHT, "holdfast:limits": { sessions: "many" } }),
   "negative limits": () => signed({ ...RIGHT, "holdfast:limits": { connections: -1 } }),

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
-import { connect } from "../../src/client/mod.ts";
+import { connect, type Session } from "../../src/client/mod.ts";
 import { findChromium, launch } from "./chromium.ts";
 import { ServerProcess } from "../support/server_process.ts";
 import { build, watchFaults } from "./page_world.ts";
@@ -44,13 +44,25 @@ async function narrow(page: Page): Promise<void> {
   await page.setViewportSize({ width: 1280, height: 800 });
 }
 
+/** Waits until the sparkline of a rate has so many points at least. */
+async function points(page: Page, rate: string, least: number): Promise<void> {
+  await page.waitForFunction(([id, least]) => {
+    const drawn = document.querySelector(`#${id} polyline`)?.getAttribute("points") ?? "";
+    return drawn.split(" ").length >= Number(least);
+  }, [`rate-${rate}`, least]);
+}
+
+const row = (page: Page, session: Session) => page.locator(`#rows tr[data-id="${session.id}"]`);
+
+const ignored = chromium === undefined ? " (ignored: no Chromium in /usr/bin)" : "";
+
 Deno.test({
-  name: "an operator finds a session, watches it break and resume, pushes, ends it, and drains the node" +
-    (chromium === undefined ? " (ignored: no Chromium in /usr/bin)" : ""),
+  name:
+    `an operator finds a session, watches it break and resume, pushes, ends it, and drains the node${ignored}`,
   ignore: chromium === undefined,
   fn: async () => {
     await build();
-    const server = await ServerProcess.start();
+    const server = await ServerProcess.start({ HOLDFAST_DRAIN_WINDOW: "1s" });
     const browser = await launch(chromium!);
     try {
       const link = await adminLink(server);
@@ -64,25 +76,63 @@ Deno.test({
       const page = await context.newPage();
       const faults: string[] = [];
       watchFaults(page, faults);
+      const sockets: string[] = [];
+      page.on("websocket", (socket) => void sockets.push(socket.url()));
+      const asked: string[] = [];
+      page.on("request", (request) => {
+        if (request.resourceType() === "fetch") {
+          asked.push(`${request.method()} ${new URL(request.url()).pathname}`);
+        }
+      });
       await page.goto(link);
       await page.locator("#console").waitFor();
       assert.equal(new URL(page.url()).hash, "", "the code leaves the address");
       const [cookie] = await context.cookies();
       assert.deepEqual([cookie?.httpOnly, cookie?.sameSite], [true, "Strict"]);
       assert.ok(!link.includes(cookie!.value));
-      assert.equal(await page.locator("#rows tr").count(), 4);
+      await page.locator("#line", { hasText: "Live" }).waitFor();
+      await page.locator("#rows tr").nth(3).waitFor();
+      assert.equal(await page.locator("#rows tr").count(), 4, "its own session is not listed");
+      assert.equal(await page.locator("#attached").textContent(), "4");
+      await points(page, "messages", 2);
       await picture(page, "admin-sessions");
+
+      // What others do is seen without being asked for.
+      const [other] = others;
+      other!.goOffline();
+      await row(page, other!).locator(".state", { hasText: "detached" }).waitFor();
+      await page.locator("#detached", { hasText: "1" }).waitFor();
+      other!.goOnline();
+      await row(page, other!).locator(".state", { hasText: "attached" }).waitFor();
+      await row(page, other!).locator("button").focus();
+      const more = [1, 2, 3].map(() => connect(server.url));
+      for (const one of more) {
+        await one.open("echo").opened;
+        await row(page, one).waitFor();
+        await one.close();
+        await row(page, one).locator(".state", { hasText: "ended" }).waitFor();
+      }
+      const focused = await page.evaluate(() => document.activeElement?.textContent);
+      assert.equal(focused, other!.id, "the focus stays where it was while rows come");
 
       await page.locator("#filter-id").fill(session.id!);
       await page.keyboard.press("Enter");
       await page.locator("#one-id", { hasText: session.id! }).waitFor();
       await page.locator("#one-state", { hasText: "attached" }).waitFor();
       await page.locator("#connections", { hasText: "echo, open" }).waitFor();
+      session.goOffline();
+      await page.locator("#one-state", { hasText: "detached" }).waitFor();
+      await page.locator("#timeline", { hasText: "broke" }).waitFor();
+      session.goOnline();
+      await page.locator("#one-state", { hasText: "attached" }).waitFor();
+      await page.locator("#timeline", { hasText: /resumed on \S+, replayed 0/ }).waitFor();
+      assert.deepEqual(new Set(asked), new Set(["POST /v1/admin/login", "GET /v1/admin/services"]));
+      assert.deepEqual(sockets, [`${server.url.replace("http", "ws")}/v1/connect?as=operator`]);
 
       await page.locator("#break").press("Enter");
       await confirm(page);
       await page.locator("#timeline", { hasText: "detached: unavailable" }).waitFor();
-      await page.locator("#timeline", { hasText: /resumed on \S+, replayed 0/ }).waitFor();
+      await page.locator("#timeline li", { hasText: /resumed on/ }).nth(1).waitFor();
       await page.locator("#one-state", { hasText: "attached" }).waitFor();
 
       await page.locator("#push").click();
@@ -112,20 +162,88 @@ Deno.test({
       await page.locator("#node-state", { hasText: "draining" }).waitFor();
       const ready = await fetch(new URL("/readyz", server.url));
       assert.equal((await ready.json()).type, "urn:holdfast:problem:draining");
+      // The drain is over, and the page goes on.
+      await page.locator("#attached", { hasText: /^0$/ }).waitFor();
+      await page.locator("#line", { hasText: "Live" }).waitFor();
       await picture(page, "admin-draining");
       await page.locator("#drain").click();
       await confirm(page);
       await page.locator("#node-state", { hasText: "serving" }).waitFor();
+      await page.locator("#attached", { hasText: /^3$/ }).waitFor();
+      assert.equal(sockets.length, 1, "it watched all of that over one conduit");
 
       await page.goto(link);
       await page.locator("#notice", { hasText: "That link was used before" }).waitFor();
       await page.locator("#console").waitFor();
+      await page.locator("#line", { hasText: "Live" }).waitFor();
       await page.locator("#logout").click();
       await page.locator("#login").waitFor();
       await narrow(page);
       await picture(page, "admin-login");
       assert.deepEqual(faults.filter((fault) => !/status of (401|404)/.test(fault)), []);
       for (const other of others) await other.close();
+    } finally {
+      await browser.close();
+      await server.dispose();
+    }
+  },
+});
+
+Deno.test({
+  name:
+    `a page's session ends with the page, its view with the login, and a server that is away is waited for${ignored}`,
+  ignore: chromium === undefined,
+  fn: async () => {
+    await build();
+    const token = "an-admin-token-for-this-test";
+    const server = await ServerProcess.start({ HOLDFAST_ADMIN_TOKEN: token });
+    const browser = await launch(chromium!);
+    const operators = async () => {
+      const headers = { authorization: `Bearer ${token}` };
+      const answer = await fetch(new URL("/v1/admin/node", server.url), { headers });
+      return (await answer.json()).sessions.operators;
+    };
+    try {
+      const context = await browser.newContext();
+      const login = async (page: Page) => {
+        await page.locator("#token").fill(token);
+        await page.keyboard.press("Enter");
+        await page.locator("#line", { hasText: "Live" }).waitFor();
+      };
+      const page = await context.newPage();
+      const faults: string[] = [];
+      watchFaults(page, faults);
+      await page.goto(new URL("/admin", server.url).href);
+      await login(page);
+      const second = await context.newPage();
+      await second.goto(page.url());
+      await second.locator("#line", { hasText: "Live" }).waitFor();
+      assert.equal(await operators(), 2);
+      await second.reload();
+      await second.locator("#line", { hasText: "Live" }).waitFor();
+      assert.equal(await operators(), 2, "the session of the page before has ended");
+      await second.goto("about:blank");
+      for (let tries = 0; await operators() !== 1; tries++) {
+        assert.ok(tries < 100, "the session of a page that was left goes on");
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+
+      await second.goto(page.url());
+      await second.locator("#line", { hasText: "Live" }).waitFor();
+      await second.locator("#logout").click();
+      await second.locator("#login").waitFor();
+      await page.locator("#login").waitFor();
+      await login(page);
+
+      await server.kill();
+      await page.locator("#line", { hasText: "Reconnecting" }).waitFor();
+      await picture(page, "admin-away");
+      await server.restart();
+      // Logins are in the process's memory.
+      await page.locator("#login").waitFor();
+      await login(page);
+      assert.equal(await operators(), 1);
+      assert.deepEqual(faults.filter((fault) => !/status of 401/.test(fault)), []);
     } finally {
       await browser.close();
       await server.dispose();

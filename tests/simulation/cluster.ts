@@ -33,7 +33,7 @@ const REMEMBERED = 400;
 /** Tables that must be empty once every session is over and forgotten. */
 const TABLES = [
   ...["session", "connection", "outbox", "deadline", "attached", "challenge", "moved"],
-  ...["work", "pending", "kept", "chunk", "history", "principal", "transaction"],
+  ...["work", "pending", "kept", "chunk", "history", "principal"],
 ];
 
 /** How late a deadline may be: clocks jump, and timers go by the machine's own time. */
@@ -109,7 +109,9 @@ export class Cluster implements ClientHost {
       asked: (atomic) => this.storeWitness.asked(atomic),
       applied: (atomic, version, by) => {
         this.trace(
-          `applied ${version} by ${by.name}: ${atomic.puts.map(({ key }) => key.join("/")).join(" ")}`,
+          `applied ${version} by ${by.name}: ${atomic.puts.map(({ key }) => key.join("/")).join(" ")}${
+            atomic.deletes.filter(([table]) => table === "data").map((key) => ` -${key.join("/")}`).join("")
+          }`,
         );
         try {
           this.storeWitness.applied(atomic, version, timeline.now);

@@ -146,7 +146,10 @@ function desk({ process, random, ledger }: DeskHost): Service {
         ({ id, call }, { again, signal }) => {
           ledger.begins(id, call, process.name, again);
           const fails = random.chance(0.05);
-          const waiting = pause(call === null ? undefined : heard(signal));
+          // An operation takes long enough for others to ask for it too.
+          const waiting = call === null
+            ? pauseOf(process, random, [0.2, 0.1, 0.7], [20, 6_000])
+            : pause(heard(signal));
           const finish = () => {
             if (fails) throw new SimHandlerError("by design");
             return token();
@@ -202,7 +205,7 @@ function desk({ process, random, ledger }: DeskHost): Service {
     },
     onMessage(connection, value) {
       const { id, n, fails } = value as { id: string; n: number; fails: boolean };
-      ledger.handles(id, n, connection.kept?.n ?? 0);
+      ledger.handles(id, n, connection.kept?.n ?? 0, process.name);
       const early = random.chance(0.5);
       if (early) connection.keep({ n });
       const waiting = pause();

@@ -167,12 +167,13 @@ export class Ledger {
   /** The client took the answer to a call of its. */
   answered(id: string, told: Told): void {
     const call = this.call(id);
-    if (call.status !== "open") return this.fail(`call ${id} was answered, and is ${call.status}`);
-    call.status = "answered";
     const word = told.ok ? "ok" : told.code;
     this.count(`answered ${word}`);
     if (call.operation !== null) this.count(`operation calls ${word}`);
+    // Each page with this session is told.
     if (call.session.shared) return;
+    if (call.status !== "open") return this.fail(`call ${id} was answered, and is ${call.status}`);
+    call.status = "answered";
     const problem = this.#problemOf(call, told) ?? this.#operationProblem(call, told);
     if (problem !== null) {
       this.fail(`call ${id} (${call.method} ${JSON.stringify(call.input)}) was answered ${word}: ${problem}`);
@@ -217,9 +218,7 @@ export class Ledger {
     const message = this.message(id);
     if (message === undefined) return;
     message.due = "never";
-    if (message.session.shared) return;
-    if (message.done > 0) this.fail(`message ${id} was handled, and ${why}`);
-    this.data.refuse(id, `nothing: ${why}`);
+    if (!message.session.shared) this.data.refuse(id, `nothing: ${why}`);
   }
 
   #isHandled({ id, done }: SentMessage): boolean {
@@ -260,13 +259,13 @@ export class Ledger {
     if (asked === undefined) return this.fail(`nobody made the call ${call}`);
     if (again) this.fail(`call ${call} is run again on ${process}`);
     if (before === 0 || asked.session.shared) return;
-    // Its session may have been lost before anybody had accepted the call: then its client makes it again.
-    const { id } = asked.session;
-    const accepted = id === null ? undefined : this.#host.store.acceptedBy(id, asked.seq);
-    if (accepted !== undefined && (accepted.boot !== process || here > 0)) {
+    // A process that loses the session before its commit has begun what nobody accepts: its client makes the call again.
+    const accepted = this.#host.store.acceptedBy(asked.session.id ?? "", asked.seq);
+    const owner = this.#ownerOf(asked.session);
+    if (accepted !== undefined && (accepted.boot === process ? here > 0 : owner === process)) {
       return this.fail(`call ${call} runs for the ${before + 1}. time, on ${process}; ${accepted.boot} had accepted it`);
     }
-    this.count("plain handlers run again: their call was lost before it was accepted");
+    this.count("plain handlers run again, since their call was not accepted");
   }
 
   /** What a handler gives as its result: only what some run gave may be answered. */
@@ -275,12 +274,19 @@ export class Ledger {
   }
 
   /** A message's handler begins, and finds this number kept. */
-  handles(id: string, n: number, kept: number): void {
+  handles(id: string, n: number, kept: number, process: string): void {
     const message = this.#messages.get(id);
     if (message === undefined) return this.fail(`nobody sent the message ${id}`);
     if (message.session.shared) return;
     if (kept !== n - 1) this.fail(`message ${id} is handled when ${kept} is kept`);
-    if (message.due === "never") this.fail(`message ${id} is handled, of which nothing may come`);
+    // Of what a process that lost the session handles nothing comes.
+    if (message.due !== "never" || this.#ownerOf(message.session) !== process) return;
+    this.fail(`message ${id} is handled on ${process}, of which nothing may come`);
+  }
+
+  /** The process that committed last for a session. */
+  #ownerOf({ id }: LedgerSession): string | undefined {
+    return this.#host.store.sessions.get(id ?? "")?.owners.at(-1)?.boot;
   }
 
   /** It is done, as far as it knows. */
@@ -400,7 +406,7 @@ export class Ledger {
     if (told.code === "conflict") {
       return seen.variants.size > 1 && (seen.outcome === null || seen.outcome.variant !== variant)
         ? null
-        : "the key was used with this very argument";
+        : `the key was used with ${[...seen.variants].join(" and ")}, and came to ${JSON.stringify(seen.outcome)}`;
     }
     const word = told.ok ? JSON.stringify(told.value) : told.code;
     if (seen.outcome === null) seen.outcome = { variant, told: word };

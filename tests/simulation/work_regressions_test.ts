@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import * as z from "zod";
 import { encodeBody } from "../../src/protocol/body.ts";
 import { defineService } from "../../src/service/define_service.ts";
-import { transaction, upload } from "../../src/service/methods.ts";
+import { method, transaction, upload } from "../../src/service/methods.ts";
 import { MemorySessionStore } from "../../src/storage/memory_session_store.ts";
 import { CallClient } from "../support/call_client.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
@@ -47,7 +47,8 @@ class Bank {
 
   node(): TestNode {
     const { clock, store } = this;
-    return new TestNode({ clock, store, services: [this.service()] });
+    const keepalive = { interval: 3_600_000, timeout: 10_000 };
+    return new TestNode({ clock, store, keepalive, services: [this.service()] });
   }
 
   /** What the store holds, as a new node reads it. */
@@ -179,4 +180,245 @@ Deno.test("a transaction whose store does not answer waits for it: it is neither
   for (let n = 0; n < 5; n++) await it.clock.advance(200);
   assert.equal(client.answer(request)?.value, 1);
   assert.deepEqual(client.echoes, [2]);
+});
+
+/** A service that takes its time to accept, and counts what runs. */
+function lateService() {
+  const world = { accept: () => {}, runs: 0 };
+  const service = defineService({
+    name: "late",
+    methods: {
+      run: method({ output: z.int() }, () => {
+        world.runs++;
+        return new Promise<number>(() => {});
+      }),
+      sum: upload({ item: z.int(), output: z.int() }, async (_, { items }) => {
+        let sum = 0;
+        for await (const item of items) sum += item;
+        return sum;
+      }),
+    },
+    onOpen: () => new Promise<void>((resolve) => world.accept = resolve),
+  });
+  return { world, service };
+}
+
+// @rule call.restart
+Deno.test("an early call that was acked does not run twice where the accept was lost with the node", async () => {
+  const clock = new FakeClock();
+  const store = new FaultyStore(new MemorySessionStore({ clock }));
+  const { world, service } = lateService();
+  const node = new TestNode({ clock, store, services: [service] });
+  const client = await CallClient.open(node, "late");
+  const request = client.call("run", null);
+  await clock.advance(100);
+  assert.deepEqual(client.unacked, []);
+  // The node accepts, and is lost before anybody knows.
+  store.failAtomics("hold");
+  world.accept();
+  await settle();
+  await node.crash();
+  await client.connect(new TestNode({ clock, store, services: [service] }));
+  world.accept();
+  await settle();
+  assert.ok(world.runs === 1 || client.answer(request)?.code === "indeterminate", `${world.runs} runs`);
+});
+
+// @rule call.restart
+Deno.test("an early upload whose items went with its node is indeterminate, never a part of a sum", async () => {
+  const clock = new FakeClock();
+  const { world, service } = lateService();
+  const node = new TestNode({ clock, services: [service] });
+  const client = await CallClient.open(node, "late");
+  const channel = client.channel();
+  const request = client.call("sum", null, { upload: channel });
+  const item = (n: number) => client.say({ kind: "item", connection: 1, channel, body: encodeBody(n) });
+  [1, 2].forEach(item);
+  await clock.advance(100);
+  assert.deepEqual(client.unacked, []);
+  await node.crash();
+  await client.connect(new TestNode({ clock, store: node.store, services: [service] }));
+  item(3);
+  client.say({ kind: "finish", connection: 1, channel });
+  world.accept();
+  await settle();
+  assert.equal(client.answer(request)?.code, "indeterminate");
+});
+
+// @rule call.operation
+Deno.test("a repeated operation is not in conflict with another argument that comes just before it", async () => {
+  for (const retry of ["never", "safe"] as const) {
+    let runs = 0;
+    const shop = defineService({
+      name: "shop",
+      methods: { pay: method({ input: z.int(), output: z.string(), retry }, (sum) => `${sum} in run ${++runs}`) },
+    });
+    const node = new TestNode({ services: [shop] });
+    const client = await CallClient.open(node, "shop");
+    const first = await client.ask("pay", 1, { operation: "k" });
+    assert.equal(first?.value, "1 in run 1");
+    client.ready = false;
+    const wrong = client.call("pay", 2, { operation: "k" });
+    const again = client.call("pay", 1, { operation: "k" });
+    client.ready = true;
+    client.peer!.send(...client.unacked);
+    await settle();
+    assert.equal(client.answer(wrong)?.code, "conflict");
+    assert.deepEqual(client.answer(again), first);
+    assert.equal(node.registry.operations.size, 0);
+  }
+});
+
+Deno.test("a commit of an ephemeral session that is applied late changes nothing, whatever was committed since", async () => {
+  const clock = new FakeClock();
+  const store = new FaultyStore(new MemorySessionStore({ clock }));
+  const flags = defineService({
+    name: "flags",
+    methods: {
+      toggle: transaction({ output: z.boolean() }, async (_, tx) => {
+        const up = await tx.get<boolean>(["flag"]) ?? false;
+        if (up) tx.delete(["flag"]);
+        else tx.set(["flag"], true);
+        return !up;
+      }),
+      nothing: transaction({ input: z.string(), output: z.null() }, async (key, tx) => {
+        await tx.get([key]);
+        return null;
+      }),
+    },
+  });
+  const node = () => new TestNode({ clock, store, services: [flags] });
+  const client = await CallClient.open(node(), "flags", { durability: "ephemeral" });
+  store.failAtomics("late");
+  const request = client.call("toggle", null);
+  await clock.advance(1_000);
+  assert.equal(client.answer(request)?.value, true);
+  assert.equal((await client.ask("nothing", "other"))?.ok, true);
+  const other = await CallClient.open(node(), "flags");
+  assert.equal((await other.ask("toggle", null))?.value, false);
+  await store.applyLate();
+  const fresh = await CallClient.open(node(), "flags");
+  assert.equal((await fresh.ask("toggle", null))?.value, true);
+});
+
+Deno.test("a commit of an ephemeral session whose outcome is unknown for minutes is not made twice", async () => {
+  const it = new Bank();
+  const client = await CallClient.open(it.node(), "bank", { durability: "ephemeral" });
+  it.store.failAtomics("fail_after");
+  const request = client.call("add", { name: "x", by: 1 });
+  await settle();
+  it.store.away = true;
+  await it.clock.advance(180_000);
+  it.store.away = false;
+  await it.clock.advance(30_000);
+  assert.equal(client.answer(request)?.value, 1);
+  assert.equal(await it.total("x"), 1);
+});
+
+Deno.test("a transaction that read what has changed since runs again, also if its own session writes that key by now", async () => {
+  const it = new Bank();
+  const node = it.node();
+  const [client, beside] = [await CallClient.open(node, "bank"), await CallClient.open(node, "bank")];
+  const rival = await CallClient.open(it.node(), "bank");
+  await client.ask("add", { name: "x", by: 1 });
+  await rival.ask("add", { name: "x", by: 10 });
+  // This node believes in 1; what the session decides waits behind its commit.
+  it.store.failAtomics("hold");
+  client.call("add", { name: "y", by: 1 });
+  await settle();
+  const peek = client.call("peek", ["x"]);
+  await settle();
+  // Another session finds out.
+  assert.equal((await beside.ask("add", { name: "x", by: 100 }))?.value, 111);
+  const add = client.call("add", { name: "x", by: 1_000 });
+  await settle();
+  it.store.release();
+  for (let n = 0; n < 10; n++) await settle();
+  assert.equal(client.answer(add)?.value, 1_111);
+  assert.ok([[111], [1_111]].some(([total]) => (client.answer(peek)?.value as number[])[0] === total));
+  assert.equal(await it.total("x"), 1_111);
+});
+
+Deno.test("a write is checked against what it went on from, also if another session has come to doubt that", async () => {
+  const it = new Bank();
+  const node = it.node();
+  const [client, beside] = [await CallClient.open(node, "bank"), await CallClient.open(node, "bank")];
+  const rival = await CallClient.open(it.node(), "bank");
+  await client.ask("add", { name: "x", by: 1 });
+  await rival.ask("add", { name: "x", by: 10 });
+  // This node believes in 1. Both have read it when one of them decides to write it.
+  it.store.failAtomics("hold", "hold");
+  beside.call("peek", ["x"]);
+  await settle();
+  client.call("add", { name: "y", by: 1 });
+  await settle();
+  const add = client.call("add", { name: "x", by: 100 });
+  await settle();
+  it.store.release(1);
+  await settle();
+  it.store.release();
+  for (let n = 0; n < 10; n++) await settle();
+  assert.equal(client.answer(add)?.value, 111);
+  assert.equal(await it.total("x"), 111);
+});
+
+/** A method that never ends, and what became of its calls. */
+function endless() {
+  const lines: string[] = [];
+  const service = defineService({
+    name: "endless",
+    methods: {
+      run: method({ output: z.int(), retry: "safe" }, (_, { signal }) => {
+        lines.push("began");
+        signal.addEventListener("abort", () => void lines.push(`aborted ${(signal.reason as Error).name}`));
+        return new Promise<number>(() => {});
+      }),
+    },
+  });
+  return { lines, service };
+}
+
+// @rule resume.anywhere
+Deno.test("a node that works for a detached session lets go of it when the session is resumed elsewhere", async () => {
+  const clock = new FakeClock();
+  const { lines, service } = endless();
+  const first = new TestNode({ clock, services: [service], sweeps: true });
+  const second = new TestNode({ clock, store: first.store, services: [service] });
+  const client = await CallClient.open(first, "endless");
+  client.call("run", null);
+  await clock.advance(100);
+  await client.cut();
+  await clock.advance(100);
+  await client.connect(second);
+  await clock.advance(3_000);
+  assert.deepEqual(lines, ["began", "began", "aborted moved"]);
+  assert.equal(first.registry.size, 0);
+  await Promise.all([first.crash(), second.crash()]);
+});
+
+// @rule call.restart
+Deno.test("work of a lost node is taken up also by a node that still has an old memory of its session", async () => {
+  const clock = new FakeClock();
+  const { lines, service } = endless();
+  const first = new TestNode({ clock, services: [service] });
+  const client = await CallClient.open(first, "endless");
+  client.call("run", null);
+  await clock.advance(100);
+  await client.cut();
+  await clock.advance(100);
+  const second = new TestNode({ clock, store: first.store, services: [service] });
+  second.directory.start();
+  await client.connect(second);
+  await settle();
+  // What told the first node is gone before it looks.
+  await clock.advance(120_000);
+  await client.cut();
+  await second.crash();
+  assert.deepEqual(lines, ["began", "began"]);
+  first.directory.start();
+  first.sweeper.start();
+  await clock.advance(60_000);
+  assert.deepEqual(lines, ["began", "began", "aborted moved", "began"]);
+  assert.deepEqual(await first.rows(["pending", first.boot]).then((rows) => rows.length), 1);
+  await first.crash();
 });

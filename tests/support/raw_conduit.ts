@@ -48,13 +48,17 @@ export class RawConduit {
    * Dials and waits until the socket is open.
    *
    * @param url `http://…` of the server, or of a proxy before it.
+   * @param upgrade What the request says beside what it must.
    * @throws Error if it does not open, with the HTTP status if there was one.
    */
   static async open(
     url: string,
     subprotocol: "holdfast.v1.json" | "holdfast.v1.msgpack",
+    upgrade: { readonly query?: string; readonly headers?: Record<string, string> } = {},
   ): Promise<RawConduit> {
-    const socket = new WebSocket(`${url.replace(/^http/, "ws")}/v1/connect`, [subprotocol], {
+    const { query = "", headers = {} } = upgrade;
+    const socket = new WebSocket(`${url.replace(/^http/, "ws")}/v1/connect${query}`, [subprotocol], {
+      headers,
       perMessageDeflate: false,
       handshakeTimeout: PATIENCE_MS,
       maxPayload: 64 * 1024 * 1024,

@@ -1,10 +1,4 @@
-/** The admin API as the page uses it. */
-
-import type { NodeView } from "../../../src/admin/node_view.ts";
-import type { SessionDetail, SessionSummary } from "../../../src/admin/session_view.ts";
-
-/** The node, as `/v1/admin/node` shows it. */
-export type NodeShown = ReturnType<NodeView["node"]>;
+/** The admin API as the page uses it: what changes something. What there is to see is watched (`watching.ts`). */
 
 /** What the API refused, in its own words. */
 export class ApiError extends Error {
@@ -44,11 +38,17 @@ function detailOf(text: string): string {
 export const api = {
   login: (given: { code: string } | { token: string }) => ask<void>("POST", "login", given),
   logout: () => ask<void>("POST", "logout"),
-  node: () => ask<NodeShown>("GET", "node"),
+  /** True if this page may see something. */
+  mayLook: () =>
+    ask<unknown>("GET", "services").then(() => true, (error: unknown) => {
+      if (error instanceof ApiError && error.status === 401) return false;
+      throw error;
+    }),
+  /** Ends the page's own session, also while the page itself ends. */
+  leave: (id: string) =>
+    fetch(`/v1/admin/sessions/${id}?detail=the+page+was+left`, { method: "DELETE", keepalive: true })
+      .then(() => {}, () => {}),
   drain: (begin: boolean) => ask<{ draining: boolean }>("POST", begin ? "node/drain" : "node/undrain"),
-  list: (query: URLSearchParams) =>
-    ask<{ sessions: SessionSummary[]; next: string | null }>("GET", `sessions?${query}`),
-  show: (id: string) => ask<SessionDetail>("GET", `sessions/${encodeURIComponent(id)}`),
   end: (id: string, detail: string) =>
     ask<unknown>("DELETE", `sessions/${id}?${new URLSearchParams({ detail })}`),
   break: (id: string) => ask<{ broken: boolean }>("POST", `sessions/${id}/break`),

@@ -1,84 +1,124 @@
-/** The operator's page: looks once a second while it is visible, and asks before it changes anything. */
+/** The operator's page: shows what is watched, and asks before it changes anything. */
 
-import type { SessionDetail } from "../../../src/admin/session_view.ts";
+import type { NodeWatched, RowsWatched } from "../../../src/admin/admin_service.ts";
+import type { SessionDetail, ViewedState } from "../../../src/admin/session_view.ts";
 import { api, ApiError } from "./api.ts";
-import { element, notice, showNode, showOne, showSessions, text } from "./view.ts";
+import { element, notice, showLine, showNode, showOne, showSessions, text } from "./view.ts";
+import { type Part, type Watcher, Watching } from "./watching.ts";
 
-/** How often it looks; milliseconds. */
-const LOOK_EVERY_MS = 1_000;
+/** Sessions that are listed at once. */
 const PART = 50;
 
+let watching: Watching | null = null;
+let listed: RowsWatched | null = null;
 let chosen: string | null = null;
 let shown: SessionDetail | null = null;
 let cursor: string | null = null;
-let next: string | null = null;
-let looking: Promise<void> | null = null;
 
-function filters(): URLSearchParams {
-  const query = new URLSearchParams({ limit: String(PART) });
+const watcher: Watcher = {
+  node(node: NodeWatched) {
+    showNode(node);
+    // How long ago something was changes by itself.
+    render();
+  },
+  rows(rows: RowsWatched) {
+    listed = rows;
+    render();
+  },
+  session(session: SessionDetail) {
+    if (session.id !== chosen) return;
+    const first = shown?.id !== session.id;
+    shown = session;
+    render();
+    if (!first) return;
+    element("one").hidden = false;
+    element("one").focus({ preventScroll: true });
+    element("one").scrollIntoView({ block: "nearest" });
+  },
+  unknown() {
+    closeOne();
+    notice("That session is not known, or not remembered any more.");
+  },
+  stale() {
+    cursor = null;
+    watching?.part(part());
+  },
+  line: showLine,
+  trouble: (words) => notice(words === null ? "" : `Not all is shown: ${words}.`),
+  over(reason, detail) {
+    watching = null;
+    showLine("away");
+    begin().catch(failed);
+    if (reason !== "unauthorized") notice(`The view was ended: ${reason}. ${detail}`);
+  },
+};
+
+function part(): Part {
   const state = element<HTMLSelectElement>("filter-state").value;
   const principal = element<HTMLInputElement>("filter-principal").value.trim();
-  if (state !== "") query.set("state", state);
-  if (principal !== "") query.set("principal", principal);
-  if (cursor !== null) query.set("cursor", cursor);
-  return query;
+  return {
+    limit: PART,
+    ...(state === "" ? {} : { state: state as ViewedState }),
+    ...(principal === "" ? {} : { principal }),
+    ...(cursor === null ? {} : { cursor }),
+  };
 }
 
-async function look(): Promise<void> {
-  const one = chosen;
-  const [node, page, session] = await Promise.all([
-    api.node(),
-    api.list(filters()),
-    one === null ? null : api.show(one).catch(forgotten),
-  ]);
-  loggedIn(true);
+function render(): void {
   const now = Date.now();
-  showNode(node, now);
-  next = page.next;
-  element<HTMLButtonElement>("next").disabled = next === null;
-  element<HTMLButtonElement>("first").disabled = cursor === null;
-  if (one === chosen && session !== null) {
-    shown = session;
-    showOne(session, now);
-    element("one").hidden = false;
+  if (listed !== null) {
+    showSessions(listed.rows, chosen, now, choose);
+    element<HTMLButtonElement>("next").disabled = listed.next === null;
+    element<HTMLButtonElement>("first").disabled = cursor === null;
   }
-  showSessions(page.sessions, chosen, now, (id) => void choose(id));
+  if (shown !== null) showOne(shown, now);
 }
 
-function forgotten(error: unknown): null {
-  if (!(error instanceof ApiError) || error.status !== 404) throw error;
-  chosen = null;
+function look(from: string | null): void {
+  cursor = from;
+  watching?.part(part());
+}
+
+function choose(id: string): void {
+  chosen = id;
+  notice("");
+  watching?.choose(id);
+  render();
+}
+
+function closeOne(): void {
+  chosen = shown = null;
   element("one").hidden = true;
-  notice("That session is not known, or not remembered any more.");
-  return null;
-}
-
-/** Looks; a look under way is waited for, and what it could not know is looked at afterwards. */
-async function refresh(): Promise<void> {
-  await looking;
-  looking = look().catch(failed).finally(() => looking = null);
-  await looking;
+  watching?.choose(null);
+  render();
 }
 
 function failed(error: unknown): void {
-  if (error instanceof ApiError && error.status === 401) return loggedIn(false);
+  if (error instanceof ApiError && error.status === 401) return void end();
   if (error instanceof ApiError) return notice(error.message);
   if (error instanceof TypeError) return notice("The server does not answer.");
   throw error;
 }
 
-function loggedIn(yes: boolean): void {
-  element("console").hidden = element("logout").hidden = !yes;
-  if (element("login").hidden !== yes) element("login").hidden = yes;
+/** Begins to watch, if this page may; otherwise asks for a login. */
+async function begin(): Promise<void> {
+  if (!await api.mayLook()) return await end();
+  loggedIn(true);
+  watching ??= new Watching(watcher, part());
+  watching.pause(document.visibilityState === "hidden");
+  watching.choose(chosen);
 }
 
-async function choose(id: string): Promise<void> {
-  chosen = id;
-  notice("");
-  await refresh();
-  if (chosen === null) return;
-  element("one").focus({ preventScroll: true });
-  element("one").scrollIntoView({ block: "nearest" });
+async function end(): Promise<void> {
+  const left = watching?.leave();
+  watching = null;
+  loggedIn(false);
+  await left;
+}
+
+function loggedIn(yes: boolean): void {
+  for (const id of ["console", "logout", "line"]) element(id).hidden = !yes;
+  if (element("login").hidden !== yes) element("login").hidden = yes;
 }
 
 /** Asks; true if the operator says yes. */
@@ -100,10 +140,10 @@ function confirmed(
   });
 }
 
-/** Does something on a click, says what came of it, and looks again. */
+/** Does something on a click, and says what came of it; what it changed is seen. */
 function onClick(id: string, work: () => Promise<string | undefined>): void {
   element(id).addEventListener("click", () => {
-    work().then((said) => said === undefined ? undefined : notice(said)).catch(failed).then(refresh);
+    work().then((said) => said === undefined ? undefined : notice(said)).catch(failed);
   });
 }
 
@@ -165,27 +205,22 @@ onClick("push", async () => {
 });
 
 onClick("logout", async () => {
+  await end();
   await api.logout();
   return "Logged out.";
 });
-onClick("first", () => Promise.resolve(void (cursor = null)));
-onClick("next", () => Promise.resolve(void (cursor = next)));
-onClick("one-close", () => {
-  chosen = shown = null;
-  element("one").hidden = true;
-  return Promise.resolve(undefined);
-});
+element("first").addEventListener("click", () => look(null));
+element("next").addEventListener("click", () => look(listed?.next ?? null));
+element("one-close").addEventListener("click", closeOne);
 
 element("filters").addEventListener("submit", (event) => {
   event.preventDefault();
-  cursor = null;
   const id = element<HTMLInputElement>("filter-id").value.trim();
-  void (id === "" ? refresh() : choose(id));
+  if (id === "") look(null);
+  else if (/^[\w-]{22}$/.test(id)) choose(id);
+  else watcher.unknown();
 });
-element("filter-state").addEventListener("change", () => {
-  cursor = null;
-  void refresh();
-});
+element("filter-state").addEventListener("change", () => look(null));
 element("login-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const field = element<HTMLInputElement>("token");
@@ -194,7 +229,7 @@ element("login-form").addEventListener("submit", (event) => {
   api.login({ token }).then(() => notice(""), (error: unknown) => {
     if (!(error instanceof ApiError)) throw error;
     notice("That token is not taken.");
-  }).then(refresh).catch(failed);
+  }).then(begin).catch(failed);
 });
 
 /** Takes the one-time code out of the address: it is good once, and must not stay in the history. */
@@ -208,14 +243,17 @@ async function takeCode(): Promise<void> {
   });
 }
 
-addEventListener("hashchange", () => void takeCode().then(refresh).catch(failed));
+addEventListener("hashchange", () => void takeCode().then(begin).catch(failed));
+document.addEventListener("visibilitychange", () => {
+  watching?.pause(document.visibilityState === "hidden");
+});
+addEventListener("pagehide", () => {
+  void watching?.leave();
+  watching = null;
+});
+// Out of the browser's memory: what it showed is old.
+addEventListener("pageshow", ({ persisted }) => {
+  if (persisted) begin().catch(failed);
+});
 
-async function begin(): Promise<void> {
-  await takeCode();
-  await refresh();
-  setInterval(() => {
-    if (document.visibilityState === "visible" && looking === null && element("login").hidden) void refresh();
-  }, LOOK_EVERY_MS);
-}
-
-begin().catch(failed);
+takeCode().then(begin).catch(failed);

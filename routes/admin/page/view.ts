@@ -1,8 +1,9 @@
-/** Shows what the API gave. Texts from sessions are only ever set as text. */
+/** Shows what is watched. Texts from sessions are only ever set as text. */
 
-import type { SessionDetail, SessionSummary } from "../../../src/admin/session_view.ts";
+import type { NodeWatched, SessionRow } from "../../../src/admin/admin_service.ts";
+import type { ConnectionView, SessionDetail } from "../../../src/admin/session_view.ts";
 import type { HistoryEntry } from "../../../src/session/history.ts";
-import type { NodeShown } from "./api.ts";
+import type { Line } from "./watching.ts";
 
 /** An element of the page; it is there, or the page is not this one. */
 export function element<T extends HTMLElement>(id: string): T {
@@ -35,39 +36,50 @@ function state(id: string, value: string): void {
   element(id).dataset["state"] = value;
 }
 
-/** Seconds shown in the sparkline. */
-const SPARK = 60;
-const rates: number[] = [];
-let before: { readonly boot: string; readonly at: number; readonly messages: number } | undefined;
+/** Says whether what is shown is so now. */
+export function showLine(line: Line): void {
+  text("line", line === "live" ? "Live" : "Reconnecting");
+  element("line").dataset["state"] = line;
+  element("console").dataset["line"] = line;
+}
 
-/** Shows the node, as of `at` (ms). */
-export function showNode(node: NodeShown, at: number): void {
-  const { draining, sessions, counts, memory } = node;
+/** Seconds that a sparkline shows. */
+const SPARK = 60;
+
+/** Shows the node. */
+export function showNode(node: NodeWatched): void {
+  const { draining, sessions, counts, memory, rates } = node;
   state("node-state", draining ? "draining" : "serving");
   text("node-name", node.node + (node.region === null ? "" : ` (${node.region})`));
   text("drain", draining ? "Take sessions again" : "Drain");
-  text("attached", String(sessions.attached));
-  text("detached", String(sessions.detached));
-  text("resumed", String(counts.resumed));
+  text("attached", number(sessions.attached));
+  text("detached", number(sessions.detached));
+  text("resumed", number(counts.resumed));
+  text("work", number(node.work));
+  text("upstreams", number(node.upstreamSockets));
   text("memory", `${Math.round(memory.rss / 2 ** 20)} MiB`);
   reasons("refused", counts.refused);
   reasons("ended", counts.ended);
-  const messages = counts.messagesIn + counts.messagesOut;
-  if (before?.boot === node.boot && at > before.at) {
-    rates.push((messages - before.messages) * 1000 / (at - before.at));
-    if (rates.length > SPARK) rates.shift();
-    const most = Math.max(1, ...rates);
-    const from = SPARK - rates.length;
-    const points = rates.map((rate, index) => `${from + index},${19 - 18 * rate / most}`).join(" ");
-    document.querySelector("#rate-line")?.setAttribute("points", points);
-    text("rate-now", String(Math.round(rates.at(-1) ?? 0)));
-  }
-  before = { boot: node.boot, at, messages };
+  for (const name of ["messages", "calls", "handshakes"] as const) spark(name, rates[name]);
 }
 
-function reasons(id: string, counts: NodeShown["counts"]["refused"]): void {
+function number(value: number): string {
+  return value.toLocaleString("en");
+}
+
+/** Draws the last minute. */
+function spark(name: string, samples: readonly number[]): void {
+  const most = Math.max(1, ...samples);
+  const from = SPARK - samples.length;
+  const points = samples.map((rate, index) => `${from + index},${(19 - 18 * rate / most).toFixed(1)}`);
+  element(`rate-${name}`).querySelector("polyline")?.setAttribute("points", points.join(" "));
+  text(`${name}-now`, number(samples.at(-1) ?? 0));
+  text(`${name}-most`, number(Math.max(0, ...samples)));
+}
+
+function reasons(id: string, counts: NodeWatched["counts"]["refused"]): void {
   const lines = counts.toSorted((a, b) => b.count - a.count).map(({ reason, count }) =>
-    `${reason}: ${count}`
+    `${reason}: ${number(count)}`
   );
   replace(element(id), lines.length === 0 ? ["none"] : lines);
 }
@@ -88,7 +100,7 @@ function ago(at: number, now: number): string {
 
 /** Shows a part of the listing. Rows that stay keep their button, and with it the focus. */
 export function showSessions(
-  sessions: readonly SessionSummary[],
+  sessions: readonly SessionRow[],
   chosen: string | null,
   now: number,
   choose: (id: string) => void,
@@ -108,9 +120,12 @@ export function showSessions(
     else delete row.dataset["chosen"];
     return row;
   });
-  const same = rows.length === body.children.length &&
-    rows.every((row, index) => body.children[index] === row);
-  if (!same) body.replaceChildren(...rows);
+  // One that is moved loses the focus: only what is new is put in, and only what is gone is taken out.
+  const kept = new Set(rows);
+  for (const child of [...body.children]) if (!kept.has(child as HTMLElement)) child.remove();
+  rows.forEach((row, index) => {
+    if (body.children[index] !== row) body.insertBefore(row, body.children[index] ?? null);
+  });
   element("none").hidden = sessions.length > 0;
 }
 
@@ -142,12 +157,13 @@ export function showOne(session: SessionDetail, now: number): void {
       "Not yet acked",
       counters === null ? "–" : `${counters.sent - counters.acked} (${counters.unackedBytes} bytes)`,
     ],
+    ["Not done yet", counters === null ? "–" : `${counters.work} (${counters.heldBytes} bytes held)`],
     ["Last message", session.movedAt === null ? "–" : ago(session.movedAt, now)],
   ];
   element("one-facts").replaceChildren(
     ...facts.map(([name, value]) => make("div", [make("dt", name), make("dd", value)])),
   );
-  const open = connections.map(({ id, service, phase }) => `${id}: ${service}, ${phase}`);
+  const open = connections.map(described);
   replace(element("connections"), open.length === 0 ? ["none"] : open);
   const entries = session.history.map((entry) => ({ at: entry.at, words: told(entry) }));
   if (ended !== null) entries.push({ at: ended.at, words: `ended: ${ended.reason}, ${ended.detail}` });
@@ -165,6 +181,20 @@ export function showOne(session: SessionDetail, now: number): void {
       id === "push" && connections.length === 0;
     element<HTMLButtonElement>(id).disabled = off;
   }
+}
+
+/** A connection in words: what is nothing is left out. */
+function described(connection: ConnectionView): string {
+  const { id, service, phase, calls, callsToClient, held, waiting, keptBytes } = connection;
+  const parts = [
+    phase,
+    ...(calls > 0 ? [`${calls} calls in flight`] : []),
+    ...(callsToClient > 0 ? [`${callsToClient} calls to the client`] : []),
+    ...(held > 0 ? [`${held} messages not handled`] : []),
+    ...(waiting > 0 ? [`${waiting} wait for credit`] : []),
+    ...(keptBytes > 0 ? [`${keptBytes} bytes kept`] : []),
+  ];
+  return `${id}: ${service}, ${parts.join(", ")}`;
 }
 
 function told(entry: HistoryEntry): string {

@@ -618,8 +618,15 @@ export interface components {
       sessions: {
         attached: number;
         detached: number;
+        /** @description Of those who watch this node; in none of the other counts */
+        operators: number;
       };
       conduits: number;
+      /** @description Messages and calls that were taken and are not done */
+      work: number;
+      /** @description Operations that run here */
+      operations: number;
+      upstreamSockets: number;
       /** @description Since the node's start */
       counts: {
         newSessions: number;
@@ -843,7 +850,7 @@ export interface operations {
         limit?: number;
         /** @description The `next` of the part before */
         cursor?: string;
-        /** @description Whose sessions; empty: anonymous ones */
+        /** @description Whose sessions; empty: anonymous ones. Operators' own, of `holdfast:operator`, are listed only so */
         principal?: string;
         state?: "attached" | "detached" | "parked" | "ended";
         /** @description The name of the node that has the conduit, or the id of its process */
