@@ -14,7 +14,7 @@ export interface Extent {
   readonly held: number;
 }
 
-/** Everything; about three minutes. */
+/** Everything; all parts together end within six minutes. */
 export const FULL: Extent = { rounds: 5, warmUp: 1000, duration: 2000, held: 3000 };
 
 /** For a look while developing; within a minute. */

@@ -11,6 +11,7 @@ import { readSettings } from "./settings.ts";
 import { systemClock } from "./system/clock.ts";
 
 export type { Pages } from "./composition.ts";
+export type { Service } from "./service/service.ts";
 
 /** What `sysexits.h` calls a wrong configuration. */
 const EXIT_CONFIG = 78;
@@ -45,7 +46,7 @@ export interface ServedNode {
  * @throws TypeError (as a rejection) for two services of one name.
  *
  * @example
- * ```ts no-eval
+ * ```ts ignore
  * import * as z from "zod";
  * import { defineService, method } from "./service/mod.ts";
  * import { serve } from "./serve.ts";

@@ -115,7 +115,7 @@ export const SCHEMAS: { readonly [K in MessageKind]: z.ZodMiniType<FieldsOf<K>> 
       timeout: z.exactOptional(count),
       upload: z.exactOptional(count),
       download: z.exactOptional(count),
-      credit: z.exactOptional(z.int().check(z.minimum(1))),
+      credit: z.exactOptional(count),
       metadata: z.exactOptional(metadata),
     })),
   }),

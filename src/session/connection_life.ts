@@ -108,8 +108,9 @@ export class ConnectionLife implements CallHost {
     const { session } = this.#host;
     await session.whenCommitted();
     const { incoming } = session.state.mux.connections.get(this.id)?.calls ?? {};
-    for (const { call, live } of this.#early.splice(0)) {
-      if (session.live && incoming?.get(call.request) === call) this.#take(call, live);
+    // One at a time: while some are left, this life is not idle.
+    for (let next = this.#early.shift(); next !== undefined; next = this.#early.shift()) {
+      if (session.live && incoming?.get(next.call.request) === next.call) this.#take(next.call, next.live);
     }
   }
 

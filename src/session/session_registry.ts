@@ -8,7 +8,7 @@ import {
   countHandshake,
   newAddresses,
 } from "../access/address_state.ts";
-import { ANONYMOUS, type Authenticator, nobodyIsAuthenticated } from "../access/authenticator.ts";
+import { ANONYMOUS, type Authenticator, nobodyIsAuthenticated, OPERATOR } from "../access/authenticator.ts";
 import { type Conduit, type ConduitHandler, type ConduitPeer, UNKNOWN_PEER } from "../conduit/conduit.ts";
 import type { Log } from "../observe/log.ts";
 import { type Metrics, NO_METRICS } from "../observe/metrics.ts";
@@ -270,7 +270,7 @@ export class SessionRegistry implements LinkHost, RunnerHost {
     const { id, principal, settings, ended, tokens } = runner.state;
     if (this.#sessions.get(id) === runner) this.#sessions.delete(id);
     this.#disown(runner);
-    if (why === "ended" && ended !== null) this.metrics.ended(ended.reason);
+    if (why === "ended" && ended !== null && principal !== OPERATOR) this.metrics.ended(ended.reason);
     if (why === "ended" && settings.durability === "ephemeral" && ended !== null && tokens.current !== null) {
       this.ended.remember(id, { tokens, principal, ...ended }, ended.at + settings.resumeWindow);
     }

@@ -352,6 +352,10 @@ Deno.test("operators' sessions are in no listing or count of others', and are go
   assert.notEqual(admin.node.registry.find(watcher.session!), undefined);
   await admin.node.clock.advance(2_000);
   assert.equal(admin.node.registry.find(watcher.session!), undefined);
+  const { counts } = await admin.get("/v1/admin/node") as unknown as {
+    readonly counts: { readonly ended: [] };
+  };
+  assert.deepEqual(counts.ended, []);
 });
 
 async function drained(options: AdminNodeOptions = {}) {

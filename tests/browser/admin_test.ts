@@ -228,6 +228,31 @@ Deno.test({
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
 
+      // While nobody looks at the page nothing is read for it.
+      const cancelled = async () => {
+        const metrics = await (await fetch(new URL("/metrics", server.url))).text();
+        const counts = metrics.matchAll(
+          /^holdfast_calls_total\{service="admin".*outcome="cancelled"\} (\d+)$/gm,
+        );
+        return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
+      };
+      const seen = (state: string) =>
+        page.evaluate((value) => {
+          Object.defineProperty(document, "visibilityState", { value, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }, state);
+      assert.equal(await cancelled(), 0);
+      await seen("hidden");
+      for (let tries = 0; await cancelled() !== 2; tries++) {
+        assert.ok(tries < 100, "a page that is hidden goes on watching");
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      const application = connect(server.url);
+      await application.open("echo").opened;
+      await seen("visible");
+      await row(page, application).waitFor();
+      await application.close();
+
       await second.goto(page.url());
       await second.locator("#line", { hasText: "Live" }).waitFor();
       await second.locator("#logout").click();

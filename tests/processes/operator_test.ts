@@ -65,6 +65,9 @@ for (const transport of ["native", "hardened"]) {
         ...{ attached: 0, detached: 0, operators: 1 },
       });
 
+      const { services } = await (await fetch(new URL("/v1/services", url))).json();
+      assert.ok(!services.some(({ name }: { readonly name: string }) => name === "admin"));
+
       assert.equal(
         await refusal(url, { headers: page }),
         "unauthorized",

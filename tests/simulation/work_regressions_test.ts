@@ -422,3 +422,31 @@ Deno.test("work of a lost node is taken up also by a node that still has an old 
   assert.deepEqual(await first.rows(["pending", first.boot]).then((rows) => rows.length), 1);
   await first.crash();
 });
+
+// @rule connection.early
+Deno.test("an early call that is answered at once takes nothing away from the early calls after it", async () => {
+  let accept = () => {};
+  const late = defineService({
+    name: "late",
+    methods: {
+      now: method({ output: z.int() }, () => 1),
+      sum: upload({ item: z.int(), output: z.int() }, async (_, { items }) => {
+        let sum = 0;
+        for await (const item of items) sum += item;
+        return sum;
+      }),
+    },
+    onOpen: () => new Promise<void>((resolve) => accept = resolve),
+  });
+  const client = await CallClient.open(new TestNode({ services: [late] }), "late");
+  const channel = client.channel();
+  const [now, sum] = [client.call("now", null), client.call("sum", null, { upload: channel })];
+  await settle();
+  accept();
+  await settle();
+  client.say({ kind: "item", connection: 1, channel, body: encodeBody(5) });
+  client.say({ kind: "finish", connection: 1, channel });
+  await settle();
+  assert.equal(client.answer(now)?.value, 1);
+  assert.equal(client.answer(sum)?.value, 5);
+});

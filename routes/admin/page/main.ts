@@ -48,8 +48,8 @@ const watcher: Watcher = {
   over(reason, detail) {
     watching = null;
     showLine("away");
-    begin().catch(failed);
-    if (reason !== "unauthorized") notice(`The view was ended: ${reason}. ${detail}`);
+    const told = () => notice(`This page sees nothing more (${reason}: ${detail}). Reload it to look again.`);
+    api.mayLook().then((may) => may ? told() : end()).catch(failed);
   },
 };
 
