@@ -238,6 +238,10 @@ export interface Service {
   onCall?(call: ServedCall): void | Promise<void>;
   /** The session was restored from the store, by this node; before anything else happens on the connection. */
   onResume?(connection: ServiceConnection): void;
-  /** The connection is gone from this node: ended by either side, or its session moved or ended. */
+  /**
+   * The connection is gone from this node: ended by either side, or its session ended, moved to another node (`moved`) or left
+   * this one's memory because nobody attends it (`parked`; `onResume` tells when it is back). So what a service holds for
+   * its connections is bounded by those that are here.
+   */
   onEnd?(connection: ServiceConnection, ending: { readonly reason: string; readonly detail: string }): void;
 }

@@ -88,41 +88,41 @@ export class ConnectionLife implements CallHost {
     begun: boolean,
   ): void {
     this.#held.push(...messages);
+    const now = this.#host.node.clock.now();
     for (const { call, work } of calls) {
       // The items that came went with that process.
-      const lacksItems = (call.upload?.end.received ?? 0) > 0;
-      this.call(call, work.body, begun || lacksItems);
+      const again = begun || (call.upload?.end.received ?? 0) > 0;
+      this.#early.push({ call, live: new LiveCall(this, call, work.body, again, now) });
     }
-    if (!this.opening) this.pump();
+    if (this.opening) return;
+    this.#takeEarly();
+    this.pump();
   }
 
   /** The connection is accepted: what came before is taken up. */
   accepted(): void {
     this.opening = false;
-    if (this.#early.length > 0) void this.#takeEarly();
+    // Calls when the accept is committed: it is what a later process knows by that their handlers may have begun.
+    if (this.#early.length > 0) void this.#host.session.whenCommitted().then(() => this.#takeEarly());
     this.pump();
   }
 
-  /** When the accept is committed: it is what a later process knows by that their handlers may have begun. */
-  async #takeEarly(): Promise<void> {
-    const { session } = this.#host;
-    await session.whenCommitted();
-    const { incoming } = session.state.mux.connections.get(this.id)?.calls ?? {};
+  #takeEarly(): void {
+    const { incoming } = this.#host.session.state.mux.connections.get(this.id)?.calls ?? {};
     // One at a time: while some are left, this life is not idle.
     for (let next = this.#early.shift(); next !== undefined; next = this.#early.shift()) {
-      if (session.live && incoming?.get(next.call.request) === next.call) this.#take(next.call, next.live);
+      if (incoming?.get(next.call.request) === next.call) this.#take(next.call, next.live);
     }
   }
 
-  /** A call came, or is taken up again. */
-  call(call: IncomingCall, body: EncodedBody, again: boolean): void {
-    const live = new LiveCall(this, call, body, again, this.#host.node.clock.now());
+  /** A call came. */
+  call(call: IncomingCall, body: EncodedBody): void {
+    const live = new LiveCall(this, call, body, false, this.#host.node.clock.now());
     if (this.opening) this.#early.push({ call, live });
     else this.#take(call, live);
   }
 
   #take(call: IncomingCall, live: LiveCall): void {
-    const { node } = this.#host;
     this.#observer.began(live);
     const method = this.service.methods?.get(call.method);
     const problem = problemOf(call, method, this.service.name);
@@ -132,7 +132,7 @@ export class ConnectionLife implements CallHost {
     this.#calls.set(call.request, live);
     if (live.operation !== null && method!.kind !== "transaction") {
       this.#host.begun();
-      return node.operations.dispatch(this, live, method!.retry === "safe");
+      return this.#host.node.operations.dispatch(this, live, method!.retry === "safe");
     }
     if (live.again && method!.kind !== "transaction" && method!.retry !== "safe") {
       const text = "its node was lost; it may have had effects, or not";

@@ -317,8 +317,8 @@ export class SessionRunner implements ServedSession, CommittedSession {
     this.#gone = true;
     this.#timer.stop();
     this.#transactions?.close();
-    // Of a session that ended, services have heard; one that is parked goes on.
-    if (why === "moved") this.#services.moved();
+    // Of a session that ended, services have heard.
+    if (why !== "ended") this.#services.left(why);
     this.#conduits.release();
     this.#host.forget(this, why);
     this.#conduits.settle("conflict");

@@ -132,9 +132,9 @@ export class SessionServices implements LifeHost {
     for (const work of state.work.values()) if (work.stored) workStored(work);
   }
 
-  /** The session is another node's: services hear that all its connections are gone from here. */
-  moved(): void {
-    const ending = { reason: "moved", detail: "the session goes on elsewhere" };
+  /** The session left this node's memory: services hear that all its connections are gone from here. */
+  left(reason: "moved" | "parked"): void {
+    const ending = { reason, detail: LEFT[reason] };
     for (const { id, service } of this.session.state.mux.connections.values()) {
       this.#ended(id, service, ending, "moved");
     }
@@ -286,7 +286,7 @@ export class SessionServices implements LifeHost {
     const name = this.session.state.mux.connections.get(id)?.service;
     const life = name === undefined ? null : this.#lifeFor(id, name);
     if (life === null) return;
-    life.call(call, body, false);
+    life.call(call, body);
     this.forgetIdle(life);
   }
 
@@ -318,5 +318,9 @@ export class SessionServices implements LifeHost {
   }
 }
 
+const LEFT = {
+  moved: "the session goes on elsewhere",
+  parked: "nobody attends the session; it may be resumed, here or elsewhere",
+};
 const NO_SERVICE: Service = { name: "none" };
 const NOTHING = new Uint8Array(0);

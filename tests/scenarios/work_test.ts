@@ -443,3 +443,23 @@ Deno.test("a connection whose handler is slow holds up no other connection of th
   await settle();
   assert.deepEqual(client.echoes, ["quick 1"]);
 });
+
+Deno.test("a service hears when its connections leave the node's memory with a parked session, and when they are back", async () => {
+  const lines: string[] = [];
+  const service = defineService({
+    name: "hub",
+    methods: {},
+    onOpen: () => void lines.push("open"),
+    onResume: () => void lines.push("resume"),
+    onEnd: (_, { reason }) => void lines.push(`end ${reason}`),
+  });
+  const node = new TestNode({ services: [service] });
+  const client = await CallClient.open(node, "hub");
+  await client.cut();
+  await node.clock.advance(10_000);
+  assert.equal(node.registry.size, 0);
+  await client.connect(node);
+  client.say({ kind: "end", connection: 1, reason: "bye" });
+  await settle();
+  assert.deepEqual(lines, ["open", "end parked", "resume", "end bye"]);
+});

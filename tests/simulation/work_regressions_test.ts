@@ -450,3 +450,31 @@ Deno.test("an early call that is answered at once takes nothing away from the ea
   assert.equal(client.answer(now)?.value, 1);
   assert.equal(client.answer(sum)?.value, 5);
 });
+
+// @rule call.restart
+Deno.test("a call that is run again and answered at once takes nothing away from those restored after it", async () => {
+  const lines: string[] = [];
+  const service = defineService({
+    name: "two",
+    methods: {
+      quick: method({ output: z.int(), retry: "safe" }, (_, { again }) => again ? 1 : new Promise<number>(() => {})),
+      long: method({ output: z.int(), retry: "safe" }, (_, { again, signal }) => {
+        lines.push(`long ${again}`);
+        signal.addEventListener("abort", () => void lines.push(`aborted ${(signal.reason as Error).name}`));
+        return new Promise<number>(() => {});
+      }),
+    },
+  });
+  const first = new TestNode({ services: [service] });
+  const client = await CallClient.open(first, "two");
+  const [quick, long] = [client.call("quick", null), client.call("long", null)];
+  await settle();
+  await first.crash();
+  await client.connect(new TestNode({ clock: first.clock, store: first.store, services: [service] }));
+  await settle();
+  assert.equal(client.answer(quick)?.value, 1);
+  client.say({ kind: "cancel", connection: 1, request: long });
+  await settle();
+  assert.equal(client.answer(long)?.code, "cancelled");
+  assert.deepEqual(lines, ["long false", "long true", "aborted cancelled"]);
+});
