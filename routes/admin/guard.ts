@@ -123,8 +123,9 @@ export class Guard implements Operators {
   operatorOf(credentials: string): OperatorCredentials | null {
     const { token } = this.#options;
     if (token !== undefined && sameSecret(token, credentials)) return { good: true, expiresAt: null };
-    const [mark = "", login = ""] = credentials.split(" ");
-    if (!sameSecret(mark, this.#mark)) return null;
+    // No token has a space.
+    const [mark = "", login] = credentials.split(" ");
+    if (login === undefined || !sameSecret(mark, this.#mark)) return null;
     const until = this.#logins.get(login);
     return until !== undefined && until > this.#options.clock.now() ? { good: true, expiresAt: until } : {
       good: false,

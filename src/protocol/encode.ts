@@ -2,7 +2,14 @@
 
 import { type ByteWriter, withWriter } from "./byte_writer.ts";
 import { type Layout, LAYOUTS, NESTED } from "./layout.ts";
-import { type ConduitMessage, FIRST_SESSION_TAG, type SessionPayload, TAG } from "./messages.ts";
+import {
+  type ConduitMessage,
+  FIRST_SESSION_TAG,
+  type Item,
+  type Response,
+  type SessionPayload,
+  TAG,
+} from "./messages.ts";
 import { allocate } from "./slab.ts";
 import { declaredLength, lengthBytes, numberBytes, readCount, walk } from "./scan.ts";
 
@@ -27,6 +34,8 @@ export function encodeConduit(message: ConduitMessage): Uint8Array {
  */
 export function encodeSession(seq: number, payload: SessionPayload): Uint8Array {
   if (payload.kind === "message") return encodePlain(seq, payload.connection, payload.body);
+  if (payload.kind === "item") return encodeItem(seq, payload);
+  if (payload.kind === "response" && payload.metadata === undefined) return encodeResponse(seq, payload);
   return withWriter((writer) => {
     writeMessage(writer, LAYOUTS[payload.kind], payload, seq);
     return writer.copy();
@@ -96,6 +105,29 @@ function encodePlain(seq: number, connection: number, body: Uint8Array): Uint8Ar
   bytes[1] = TAG.message;
   const at = putLength(bytes, putCount(bytes, putCount(bytes, 2, seq), connection), body.length);
   bytes.set(body, at);
+  return bytes;
+}
+
+/** Likewise: nearly all that a stream is. */
+function encodeItem(seq: number, { connection, channel, body }: Item): Uint8Array {
+  const header = plainHeaderBytes(seq, connection, body.length) + countBytes(channel);
+  const bytes = allocate(header + body.length);
+  bytes[0] = 0x95;
+  bytes[1] = TAG.item;
+  const ids = putCount(bytes, putCount(bytes, putCount(bytes, 2, seq), connection), channel);
+  bytes.set(body, putLength(bytes, ids, body.length));
+  return bytes;
+}
+
+/** Likewise: every call has one. */
+function encodeResponse(seq: number, { connection, request, ok, body }: Response): Uint8Array {
+  const header = plainHeaderBytes(seq, connection, body.length) + countBytes(request) + 1;
+  const bytes = allocate(header + body.length);
+  bytes[0] = 0x96;
+  bytes[1] = TAG.response;
+  const at = putCount(bytes, putCount(bytes, putCount(bytes, 2, seq), connection), request);
+  bytes[at] = ok ? 0xc3 : 0xc2;
+  bytes.set(body, putLength(bytes, at + 1, body.length));
   return bytes;
 }
 

@@ -1,5 +1,6 @@
 /** `holdfast.v1.msgpack`: binary frames of concatenated messages. */
 
+import { readCall, readCredit } from "./usual_messages.ts";
 import { assemble, type BodyField, malformedBody } from "./assemble.ts";
 import { checkBodyAt } from "./body.ts";
 import type { Decoded, DecodeLimits, Frame, FrameCodec } from "./codec.ts";
@@ -43,7 +44,8 @@ class MsgpackCodec implements FrameCodec {
     const end = frame.length;
     let at = 0;
     while (at < end) {
-      const next = this.#plain(frame, at, end, messages) || this.#ack(frame, at, end, messages);
+      const next = this.#plain(frame, at, end, messages) || this.#ack(frame, at, end, messages) ||
+        readCall(frame, at, end, this.#bodyBytes, messages) || readCredit(frame, at, end, messages);
       if (next > 0) {
         at = next;
         continue;

@@ -18,8 +18,8 @@ import { maySendItem } from "./session_service_state.ts";
 
 /** What a life needs beside what its connection does. */
 export interface LifeHost extends ConnectionHost {
-  /** A handler that did not finish at once began. */
-  begun(): void;
+  /** A handler began; of a call, if one is given. */
+  begun(live?: LiveCall): void;
   /** It is over. */
   finished(life: ConnectionLife): void;
   /** A handler threw. */
@@ -144,7 +144,7 @@ export class ConnectionLife implements CallHost {
 
   #run(live: LiveCall): void {
     // Before it begins: it may be done at once.
-    this.#host.begun();
+    this.#host.begun(live);
     let handling: void | Promise<void>;
     try {
       handling = this.service.onCall?.(live);

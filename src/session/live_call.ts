@@ -44,7 +44,7 @@ interface Taker {
 export class LiveCall implements ServedCall {
   readonly request: number;
   readonly method: string;
-  readonly body: EncodedBody;
+  body: EncodedBody;
   readonly metadata: Metadata;
   readonly deadline: number | null;
   readonly again: boolean;
@@ -145,6 +145,11 @@ export class LiveCall implements ServedCall {
     const { owner } = this.#host;
     const words = { owner, service, method: this.method, key: this.operation };
     return newOperation(words, this.body, this.#host.stamp());
+  }
+
+  /** It goes on beyond its turn: its body, a view of its frame, must not keep a large frame alive. */
+  outlive(): void {
+    if (!this.over && this.body.buffer.byteLength > 2 * this.body.length) this.body = this.body.slice();
   }
 
   /** An item of the upload came. */

@@ -102,13 +102,13 @@ export interface SessionState {
   /** Connections whose record must be written or removed with the next commit. */
   readonly changedConnections: Set<number>;
   /** What was accepted and is not done, by the number of its message; the oldest first. */
-  readonly work: Map<number, Work>;
+  work: Map<number, Work>;
   /** What {@link work}, and what connections keep and have waiting, cost (`delivery.bounded`). */
   heldBytes: number;
   /** The part of it that connections keep and have waiting, for those that do. */
-  readonly heldOf: Map<number, number>;
+  heldOf: Map<number, number>;
   /** Connections that end when this process loses the session (`bind`). */
-  readonly bound: Set<number>;
+  bound: Set<number>;
   /** No call's deadline is before; Infinity: none has one. */
   callDeadline: number;
   /** Counts what a commit must hold; `committedChanges` lags behind it. */
@@ -132,6 +132,11 @@ export function windowsOf(settings: SessionSettings): { own: Window; peer: Windo
   const { windowMessages: messages, windowBytes: bytes } = settings.limits;
   return { own: { messages, bytes }, peer: settings.clientWindow };
 }
+
+// Shared by all sessions that have none; whoever adds the first makes one of its own (`work_state.ts`).
+export const NO_WORK: Map<number, Work> = new Map();
+export const NOTHING_HELD: Map<number, number> = new Map();
+export const NONE_BOUND: Set<number> = new Set();
 
 /** A session that was just admitted: nothing moved, nobody attached, no token yet. */
 export function newSession(
@@ -157,10 +162,10 @@ export function newSession(
     ended: null,
     history: NO_HISTORY,
     changedConnections: new Set(),
-    work: new Map(),
+    work: NO_WORK,
     heldBytes: 0,
-    heldOf: new Map(),
-    bound: new Set(),
+    heldOf: NOTHING_HELD,
+    bound: NONE_BOUND,
     callDeadline: Infinity,
     changes: 0,
     committedChanges: 0,

@@ -10,6 +10,7 @@ import type { Put } from "../storage/session_store.ts";
 import type { StoredSession } from "../storage/session_write.ts";
 import { Turn } from "../system/turn.ts";
 import { durableTransactions, ephemeralTransactions } from "./session_transactions.ts";
+import { CommitDelay } from "./commit_delay.ts";
 import type { Link } from "./link.ts";
 import { LiveCredentials } from "./live_credentials.ts";
 import type { AttachRequest, RunnerHost } from "./runner_host.ts";
@@ -30,9 +31,6 @@ import type {
 import { partsOf, step, wakeAt } from "./session_state.ts";
 import type { TransactionQueue } from "./transaction_queue.ts";
 
-/** Microtasks that what just began has to be done within the commit of what it handles. */
-const FRESH_MICROTASKS = 64;
-
 export class SessionRunner implements ServedSession, CommittedSession {
   readonly state: SessionState;
   readonly #host: RunnerHost;
@@ -41,13 +39,13 @@ export class SessionRunner implements ServedSession, CommittedSession {
   readonly #commits: SessionCommits;
   readonly #meter: SessionMeter;
   readonly #timer: SessionTimer;
+  readonly #delay: CommitDelay;
   /** What services do outside of a turn is a turn of its own, however many steps it takes. */
   readonly #late: Turn;
   /** Made when they are first needed: most sessions never do. */
   #credentials: LiveCredentials | null = null;
   #transactions: TransactionQueue | null = null;
   #inTurn = false;
-  #waitsForFresh = false;
   #gone = false;
   /** It was read from the store, and what it left undone has not been taken up. */
   #unresumed: boolean;
@@ -61,6 +59,7 @@ export class SessionRunner implements ServedSession, CommittedSession {
     this.#commits = new SessionCommits(this, host, stored);
     this.#meter = new SessionMeter(host.metrics, state.delivery);
     this.#timer = new SessionTimer(host.clock, () => this.#woke());
+    this.#delay = new CommitDelay(this, this.#services, this.#commits);
     this.#late = new Turn(() => this.#lateTurnEnded());
     this.#unresumed = restored;
   }
@@ -197,7 +196,7 @@ export class SessionRunner implements ServedSession, CommittedSession {
 
   get transactions(): TransactionQueue {
     return this.#transactions ??= this.#commits.durable
-      ? durableTransactions(this.#host, () => this.#commitSoon())
+      ? durableTransactions(this.#host, () => this.#delay.request())
       : ephemeralTransactions(this.#host, this);
   }
 
@@ -214,7 +213,7 @@ export class SessionRunner implements ServedSession, CommittedSession {
           this.#conduits.transmit(effect);
           break;
         case "commit":
-          this.#commitSoon();
+          this.#delay.request();
           break;
         case "established":
           this.#conduits.establish(this.state, effect, this.#meter);
@@ -272,6 +271,7 @@ export class SessionRunner implements ServedSession, CommittedSession {
   }
 
   #endTurn(now: number): void {
+    this.#services.endTurn();
     this.perform(step(this.state, { kind: "turn_ended", now }));
     this.#meter.turned(this.state.delivery, this.attached, now);
   }
@@ -284,25 +284,6 @@ export class SessionRunner implements ServedSession, CommittedSession {
     if (!this.#commits.durable && this.state.ended !== null) return this.#leave("ended");
     this.#services.serveWaiters();
     this.arm();
-  }
-
-  /** Handlers that just began may be done in a moment: then all of it is one commit. */
-  #commitSoon(): void {
-    if (!this.#unsettled) return this.#commits.request();
-    if (this.#waitsForFresh) return;
-    this.#waitsForFresh = true;
-    let left = FRESH_MICROTASKS;
-    const look = () => {
-      if (this.#unsettled && --left > 0) return queueMicrotask(look);
-      this.#waitsForFresh = false;
-      this.#services.settleForIt();
-      this.#commits.request();
-    };
-    queueMicrotask(look);
-  }
-
-  get #unsettled(): boolean {
-    return this.#services.fresh || this.#transactions?.busy === true;
   }
 
   #authorise(conduit: number, auth: string): void {

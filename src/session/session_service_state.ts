@@ -9,6 +9,7 @@ import { connectionGone, emit } from "./session_ending_state.ts";
 import type { ServiceAction, SessionEffect, SessionState } from "./session_model.ts";
 import {
   addWork,
+  bind,
   dropWork,
   dropWorkOf,
   growWork,
@@ -116,7 +117,7 @@ export function serviceActed(
     case "bind":
       if (connection === undefined || connection.lostWith === action.reason) return;
       connection.lostWith = action.reason.toWellFormed();
-      state.bound.add(id);
+      bind(state, id);
       return changed(state, id);
     case "open": {
       const payload = mux.open(state.mux, action.service, action.opening);

@@ -7,6 +7,7 @@ import type { Service } from "../service/service.ts";
 import { ConnectionLife, type LifeHost } from "./connection_life.ts";
 import { offer } from "./connection_offer.ts";
 import { RunnerConnection } from "./runner_connection.ts";
+import type { LiveCall } from "./live_call.ts";
 import type { ServedSession, ServingNode } from "./served_session.ts";
 import type { SessionEffect } from "./session_model.ts";
 import { workStored } from "./work_state.ts";
@@ -38,6 +39,9 @@ export class SessionServices implements LifeHost {
   #running = 0;
   /** Of these, the ones that began in the turn under way. */
   #begun = 0;
+  /** Calls that began in it, and lives on which nothing may be alive any more. */
+  #fresh: LiveCall[] = [];
+  #idle: ConnectionLife[] = [];
 
   constructor(session: ServedSession, node: ServingNode) {
     this.session = session;
@@ -52,6 +56,12 @@ export class SessionServices implements LifeHost {
   /** True while something runs that would be lost with this process. */
   get working(): boolean {
     return this.#running > 0 || this.session.state.bound.size > 0;
+  }
+
+  /** The turn is over: what goes on is kept, what is over is not. */
+  endTurn(): void {
+    if (this.#fresh.length > 0) { for (const live of this.#fresh.splice(0)) live.outlive(); }
+    if (this.#idle.length > 0) { for (const life of this.#idle.splice(0)) this.#forget(life); }
   }
 
   /** Waits no longer for what began in this turn. */
@@ -186,9 +196,15 @@ export class SessionServices implements LifeHost {
     return life;
   }
 
-  /** One that a service opened stays: its handler is known nowhere else. */
+  /** Looks at the end of the turn whether anything is alive: calls come and go within one. */
   forgetIdle(life: ConnectionLife): void {
-    if (life.idle && this.node.services.get(life.service.name) === life.service) this.#lives.delete(life.id);
+    if (life.idle) this.#idle.push(life);
+  }
+
+  /** One that a service opened stays: its handler is known nowhere else. */
+  #forget(life: ConnectionLife): void {
+    if (!life.idle || this.node.services.get(life.service.name) !== life.service) return;
+    if (this.#lives.get(life.id) === life) this.#lives.delete(life.id);
   }
 
   /** The service does not take the connection after all. */
@@ -202,9 +218,10 @@ export class SessionServices implements LifeHost {
     this.#waiters.push(waiter);
   }
 
-  begun(): void {
+  begun(live?: LiveCall): void {
     this.#running++;
     this.#begun++;
+    if (live !== undefined) this.#fresh.push(live);
   }
 
   finished(life: ConnectionLife): void {

@@ -28,6 +28,9 @@ const MOST_REFUTALS = 64;
 /** After so many it waits a little before it runs again. */
 const PATIENT_REFUTALS = 3;
 
+/** After one was overtaken so many are run one after the other. */
+const CONTENTION = 64;
+
 /** What the transactions of one commit may hold together. */
 const COMMIT_BYTES = 256 * 1024;
 
@@ -56,12 +59,17 @@ export class TransactionQueue {
   #taken: Ripe[] = [];
   #closed = false;
   readonly #lane = new Mutex();
+  /** So many more go straight to the lane: some that ran side by side overtook each other. */
+  #contended = 0;
   /** Transactions that are being evaluated. */
   #evaluating = 0;
 
   constructor(host: TransactionHost) {
     this.#host = host;
   }
+
+  /** How many were decided so far. */
+  decided = 0;
 
   /** True while something is decided and not taken. */
   get waiting(): boolean {
@@ -244,7 +252,10 @@ export class TransactionQueue {
 
   async #decide(job: Job): Promise<void> {
     if (job.refuted > PATIENT_REFUTALS) await this.#pause(job.refuted - PATIENT_REFUTALS);
-    if (job.overtaken + job.refuted === 0 && await this.#once(job)) return;
+    if (job.overtaken + job.refuted === 0 && this.#contended === 0) {
+      if (await this.#once(job)) return;
+      this.#contended = CONTENTION;
+    } else if (this.#contended > 0) this.#contended--;
     await this.#lane.acquire();
     try {
       while (!await this.#once(job));
@@ -263,6 +274,7 @@ export class TransactionQueue {
     if (run.valid) {
       for (const [entry, value] of run.writes) this.#host.cache.hold(entry, this, value);
       this.#ripe.push(ripe);
+      this.decided++;
       this.#host.ripe();
       return true;
     }

@@ -7,7 +7,7 @@ import type { CallWords } from "../connection/connection_record.ts";
 import type { ConnectionState } from "../connection/mux_model.ts";
 import type { EncodedBody } from "../protocol/messages.ts";
 import { retainedCost } from "./delivery_state.ts";
-import type { SessionState, Work } from "./session_model.ts";
+import { NO_WORK, NONE_BOUND, NOTHING_HELD, type SessionState, type Work } from "./session_model.ts";
 
 /** Pieces of work that one session may have at once, which bounds what they cost beside their bodies. */
 export const MOST_WORK = 1024;
@@ -35,9 +35,9 @@ export function addWork(
 ): boolean {
   const bytes = body.length + (call === null ? 0 : wordsBytes(call));
   if (state.work.size >= MOST_WORK || !hasRoomFor(state, bytes)) return false;
-  // A body is a view of its frame: a small one must not keep a large frame alive.
-  const own = body.buffer.byteLength > 2 * body.length ? body.slice() : body;
-  state.work.set(seq, { seq, connection, body: own, stored, bytes, call });
+  // An ephemeral session keeps nothing that would outlive its handler.
+  const kept = state.settings.durability === "durable" ? body : NOTHING;
+  ownWork(state).set(seq, { seq, connection, body: kept, stored, bytes, call });
   state.heldBytes += bytes;
   return true;
 }
@@ -68,8 +68,19 @@ export function dropWork(state: SessionState, seq: number): void {
 
 /** Puts work back that was taken for done by mistake. */
 export function restoreWork(state: SessionState, work: Work): void {
-  state.work.set(work.seq, work);
+  ownWork(state).set(work.seq, work);
   state.heldBytes += work.bytes;
+}
+
+/** A connection ends when this process loses the session. */
+export function bind(state: SessionState, connection: number): void {
+  if (state.bound === NONE_BOUND) state.bound = new Set();
+  state.bound.add(connection);
+}
+
+function ownWork(state: SessionState): Map<number, Work> {
+  if (state.work === NO_WORK) state.work = new Map();
+  return state.work;
 }
 
 /** A connection is gone: so is its work, and what it held. */
@@ -91,7 +102,10 @@ export function dropCallsOf(state: SessionState, connection: number): void {
 export function setHeld(state: SessionState, connection: number, bytes: number): void {
   state.heldBytes += bytes - (state.heldOf.get(connection) ?? 0);
   if (bytes === 0) state.heldOf.delete(connection);
-  else state.heldOf.set(connection, bytes);
+  else {
+    if (state.heldOf === NOTHING_HELD) state.heldOf = new Map();
+    state.heldOf.set(connection, bytes);
+  }
 }
 
 /** What a connection holds beside its work, bytes. */
@@ -101,7 +115,7 @@ export function heldBy({ kept, waiting }: ConnectionState): number {
 
 function wordsBytes({ method, operation, metadata }: CallWords): number {
   let bytes = method.length + (operation?.length ?? 0);
-  for (const [name, value] of Object.entries(metadata)) bytes += name.length + value.length;
+  for (const name in metadata) bytes += name.length + metadata[name]!.length;
   // Characters of a string take up to three bytes.
   return 3 * bytes;
 }

@@ -53,8 +53,11 @@ export function planConnections(
   attempt: Attempt,
 ): PlannedConnections {
   if (state.changedConnections.size === 0) return { puts: [], deletes: [], staged: [], next: stored };
-  const records = new Set(stored.records);
-  const kept = new Map(stored.kept);
+  // Copied only if they become others: most commits change no more than what connections are.
+  let records = stored.records;
+  let kept = stored.kept;
+  const ownRecords = () => records === stored.records ? records = new Set(records) : records as Set<number>;
+  const ownKept = () => kept === stored.kept ? kept = new Map(kept) : kept as Map<number, number>;
   const puts: Put[] = [];
   const deletes: StoreKey[] = [];
   let bytes = 0;
@@ -65,20 +68,23 @@ export function planConnections(
       const value = record(stored.spill, attempt.flush, encodeConnection(connection));
       puts.push({ key, value });
       bytes += value.length;
-      records.add(id);
+      if (!records.has(id)) ownRecords().add(id);
       if (connection.kept !== null && kept.get(id) !== connection.keptVersion) {
         puts.push({ key: keptKey(state.id, id), value: pack([attempt.flush, connection.kept]) });
         bytes += connection.kept.length;
-        kept.set(id, connection.keptVersion);
+        ownKept().set(id, connection.keptVersion);
       }
       continue;
     }
     // A spilled one would come back without a word that it is gone.
     if (stored.spill !== null) {
       puts.push({ key, value: record(stored.spill, attempt.flush, null) });
-      records.add(id);
-    } else if (records.delete(id)) deletes.push(key);
-    if (kept.delete(id)) deletes.push(keptKey(state.id, id));
+      ownRecords().add(id);
+    } else if (records.has(id)) {
+      ownRecords().delete(id);
+      deletes.push(key);
+    }
+    if (kept.has(id) && ownKept().delete(id)) deletes.push(keptKey(state.id, id));
   }
   if (puts.length + deletes.length > MOST_VALUES || bytes > MOST_BYTES) return spill(state, stored, attempt);
   return { puts, deletes, staged: [], next: { records, kept, spill: stored.spill } };

@@ -20,6 +20,9 @@ import type { SessionStore, StoredEntry, StoreKey, Version } from "./session_sto
 const REMEMBERED = 4_096;
 const REMEMBERED_BYTES = 8 * 1024 * 1024;
 
+/** Microtasks that one who was woken has to decide before the next one is woken too. */
+const HAND_OVER_MICROTASKS = 512;
+
 /** One key. */
 export interface DataEntry {
   readonly key: StoreKey;
@@ -40,7 +43,12 @@ export interface DataEntry {
   /** The revision that the holder went on from. */
   base: number;
   loading: Promise<void> | null;
-  waiters: (() => void)[];
+  waiters: Waiter[];
+}
+
+interface Waiter {
+  readonly who: object;
+  readonly wake: () => void;
 }
 
 /** What was read, and at which revision. */
@@ -60,6 +68,8 @@ export class DataCache {
   readonly #ports: DataCachePorts;
   /** In the order of their last use. */
   readonly #entries = new Map<string, DataEntry>();
+  /** The same by what services call them: a hash costs more than all the rest. */
+  readonly #byParts = new Map<string, DataEntry>();
   #bytes = 0;
 
   constructor(store: Pick<SessionStore, "get">, ports: DataCachePorts) {
@@ -74,8 +84,19 @@ export class DataCache {
 
   /** The entry of a service's key. */
   entry(service: string, parts: readonly (string | number | boolean)[]): DataEntry {
+    let text = service;
+    for (const part of parts) {
+      text += typeof part === "string" ? `\n${part.length} ${part}` : `\n${typeof part} ${part}`;
+    }
+    const known = this.#byParts.get(text);
+    if (known !== undefined && this.#entries.get(known.name) === known) {
+      return this.entryAt(known.key, known.name);
+    }
     const hash = hashOf(service, ...parts.map((part) => `${typeof part} ${String(part)}`));
-    return this.entryAt(dataKey(service, hash), hash);
+    const entry = this.entryAt(dataKey(service, hash), hash);
+    if (this.#byParts.size >= REMEMBERED) this.#byParts.clear();
+    this.#byParts.set(text, entry);
+    return entry;
   }
 
   /** The entry of any key whose value is a datum; `name` is the key's alone. */
@@ -99,7 +120,7 @@ export class DataCache {
   async read(entry: DataEntry, who: object): Promise<DataRead> {
     for (;;) {
       if (entry.holder === who) return { value: entry.pending, revision: entry.revision };
-      if (entry.holder !== null) await released(entry);
+      if (entry.holder !== null) await released(entry, who);
       else if (entry.known) return { value: entry.value, revision: entry.revision };
       else await this.#load(entry);
     }
@@ -107,7 +128,7 @@ export class DataCache {
 
   /** Resolves when nobody but `who` holds the key. */
   async free(entry: DataEntry, who: object): Promise<void> {
-    while (entry.holder !== null && entry.holder !== who) await released(entry);
+    while (entry.holder !== null && entry.holder !== who) await released(entry, who);
   }
 
   /** `who` has decided on a value; nobody else may hold the key. */
@@ -133,8 +154,24 @@ export class DataCache {
     entry.pending = null;
     if (committed === undefined) entry.revision++;
     if (entry.doubted) this.doubt(entry);
-    for (const waiter of entry.waiters.splice(0)) waiter();
+    this.#handOver(entry);
     this.#trim();
+  }
+
+  /** Wakes whoever waited longest, and the others when nothing came of that: woken together all but one would wait again. */
+  #handOver(entry: DataEntry): void {
+    const [first] = entry.waiters;
+    if (first === undefined) return;
+    const woken = entry.waiters.filter(({ who }) => who === first.who);
+    entry.waiters = entry.waiters.filter(({ who }) => who !== first.who);
+    for (const { wake } of woken) wake();
+    let left = HAND_OVER_MICROTASKS;
+    const look = () => {
+      if (entry.holder !== null || entry.waiters.length === 0) return;
+      if (--left > 0) queueMicrotask(look);
+      else this.#handOver(entry);
+    };
+    if (entry.waiters.length > 0) queueMicrotask(look);
   }
 
   /** The holder's last write is void, and this one of its, before it, is its last again. */
@@ -217,6 +254,6 @@ export function decodeDatum(bytes: Uint8Array): EncodedBody {
   return value;
 }
 
-function released(entry: DataEntry): Promise<void> {
-  return new Promise((resolve) => void entry.waiters.push(resolve));
+function released(entry: DataEntry, who: object): Promise<void> {
+  return new Promise((wake) => void entry.waiters.push({ who, wake }));
 }

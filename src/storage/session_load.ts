@@ -5,7 +5,7 @@ import { splitEncoded } from "../protocol/encode.ts";
 import { NO_HISTORY } from "../session/history.ts";
 import { restoreDelivery } from "../session/delivery_state.ts";
 import { newSession, type SessionState, windowsOf, type Work } from "../session/session_model.ts";
-import { addWork, heldBy, setHeld } from "../session/work_state.ts";
+import { addWork, bind, heldBy, setHeld } from "../session/work_state.ts";
 import {
   decodeKept,
   decodeRecordOf,
@@ -123,7 +123,7 @@ function restoreConnections(
     connection.keptVersion = kept === null ? 0 : 1;
     mux.connections.set(id, connection);
     setHeld(state, id, heldBy(connection));
-    if (connection.lostWith !== null) state.bound.add(id);
+    if (connection.lostWith !== null) bind(state, id);
     unfinished.push(...connection.held);
     for (const { seq, deadline, early } of connection.calls?.incoming.values() ?? []) {
       if (early !== null) continue;

@@ -162,6 +162,38 @@ Deno.test("an update is bounded: so many rows at most, twice a second at most, a
   assert.equal(watcher.seen(5).length - before[1]!, 1);
 });
 
+Deno.test("what is asked wrongly is an invalid argument, and what is asked too often is refused", async () => {
+  const admin = new AdminNode();
+  const watcher = await Watcher.begin(admin);
+  const wrong: [method: string, input: BodyValue][] = [
+    ...[null, {}, { limit: 0 }, { limit: "5" }, { limit: 5, more: 1 }, { limit: 5, state: "alive" }].map(
+      (input): [string, BodyValue] => ["sessions", input],
+    ),
+    ["sessions", { limit: 5, principal: "x".repeat(513) }],
+    ["session", { session: "short" }],
+    ["session", { session: `${"A".repeat(21)}/` }],
+    ["node", { more: 1 }],
+  ];
+  for (const [index, [method, input]] of wrong.entries()) {
+    await watcher.watch(method, input);
+    assert.equal(watcher.over(index), "invalid-argument", JSON.stringify(input));
+  }
+  const others = await Promise.all(Array.from({ length: 9 }, () => Watcher.begin(admin)));
+  const refused: (string | undefined)[] = [];
+  for (const other of others) {
+    for (let n = 0; n < 30; n++) {
+      const watch = await other.watch("sessions", { limit: 1 });
+      if (other.over(watch) !== undefined) refused.push(other.over(watch));
+    }
+  }
+  assert.deepEqual(refused, Array(9 * 30 - 256).fill("resource-exhausted"));
+  others[0]!.say({ kind: "end", connection: 1 });
+  await settle();
+  const again = await others[8]!.watch("sessions", { limit: 1 });
+  assert.equal(others[8]!.over(again), undefined);
+  admin.node.log.verify();
+});
+
 Deno.test("one session's watch shows how it breaks and resumes, and fails for one that nobody knows", async () => {
   const admin = new AdminNode();
   const client = new TestClient();

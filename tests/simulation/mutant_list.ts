@@ -15,6 +15,9 @@ const session = "src/session/session_state.ts";
 const admission = "src/session/admission_runner.ts";
 const tokens = "src/session/token_state.ts";
 const write = "src/storage/session_write.ts";
+const life = "src/session/connection_life.ts";
+const queue = "src/session/transaction_queue.ts";
+const operations = "src/session/operations_runner.ts";
 
 export const MUTANTS: readonly Mutant[] = [
   {
@@ -88,8 +91,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "drop the last segment on restore",
     file: "src/storage/session_load.ts",
-    from: `store.get(core.segments.flatMap(`,
-    to: `store.get(core.segments.slice(0, -1).flatMap(`,
+    from: `read(store, core.segments.flatMap(`,
+    to: `read(store, core.segments.slice(0, -1).flatMap(`,
   },
   {
     name: "count a replay twice",
@@ -107,9 +110,9 @@ export const MUTANTS: readonly Mutant[] = [
     name: "refuse from memory",
     file: admission,
     from:
-      `      const found = await this.#find(session);\n      if (found === "moved") continue;\n      if (found === "unknown") return link.refuse(ended`,
+      `      const found = await this.#find(session, grant);\n      if (found === "moved") continue;\n      if (found === "unknown") return link.refuse(ended`,
     to:
-      `      const found = remembered ?? await this.#find(session);\n      if (found === "moved") continue;\n      if (found === "unknown") return link.refuse(ended`,
+      `      const found = remembered ?? await this.#find(session, grant);\n      if (found === "moved") continue;\n      if (found === "unknown") return link.refuse(ended`,
   },
   {
     name: "create a session without a check of its challenge",
@@ -144,8 +147,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a late close of a replaced conduit detaches the newer one",
     file: session,
-    from: `if (state.attached?.conduit === conduit) detach(state, now);`,
-    to: `if (state.attached !== null && conduit > 0) detach(state, now);`,
+    from: `if (state.attached?.conduit === conduit) detach(state, reason, now);`,
+    to: `if (state.attached !== null && conduit > 0) detach(state, reason, now);`,
   },
   {
     name: "attach a conduit that is gone",
@@ -174,14 +177,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "sessions of a lost node stay attached to it",
     file: "src/session/sweeper_runner.ts",
-    from: `      if (expiresAt <= now) await this.#releaseSessionsOf(boot, expiresAt);`,
-    to: `      if (expiresAt < 0) await this.#releaseSessionsOf(boot, expiresAt);`,
+    from: `        if (expiresAt <= now) {\n          await this.#releaseSessionsOf(`,
+    to: `        if (expiresAt < 0) {\n          await this.#releaseSessionsOf(`,
   },
   {
     name: "a tombstone is never forgotten",
     file: "src/session/sweeper_runner.ts",
-    from: `if (tombstone.until <= this.#clock.now()) return`,
-    to: `if (tombstone.until < 0) return`,
+    from: `    if (tombstone.until <= this.#clock.now()) {`,
+    to: `    if (tombstone.until < 0) {`,
   },
   {
     name: "the client sends before it has stored",
@@ -192,7 +195,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "the client takes its own late start for a takeover",
-    file: "src/client/client_snapshot.ts",
+    file: "src/client/client_restore.ts",
     from: `  state.rival = true;\n`,
     to: ``,
   },
@@ -201,5 +204,131 @@ export const MUTANTS: readonly Mutant[] = [
     file: "src/client/client_state.ts",
     from: `return state.attached?.cleared === true && state.dialling?.stage !== "handshaking";`,
     to: `return state.attached?.cleared === true;`,
+  },
+  {
+    name: "a plain method runs again after a restart",
+    file: life,
+    from: `if (live.again && method!.kind !== "transaction" && method!.retry !== "safe") {`,
+    to: `if (live.again && method!.kind === "upload") {`,
+  },
+  {
+    name: "early calls begin before it is committed that their connection is accepted",
+    file: life,
+    from: `void this.#host.session.whenCommitted().then(() => this.#takeEarly());`,
+    to: `this.#takeEarly();`,
+  },
+  {
+    name: "what a transaction read is not checked",
+    file: queue,
+    from: `checks: [...conditions].map(([{ key }, version]) => ({ key, version })),`,
+    to: `checks: [],`,
+  },
+  {
+    name: "what went on from a dropped transaction is committed",
+    file: queue,
+    from: `if (ripe !== first && ![...ripe.run.reads.keys()].some((entry) => undone.has(entry))) return true;`,
+    to: `if (ripe !== first) return true;`,
+  },
+  {
+    name: "a read that was overtaken counts where the session itself has written since",
+    file: queue,
+    from: `entry.holder === this ? revision < entry.base : revision !== entry.revision`,
+    to: `entry.holder !== this && revision !== entry.revision`,
+  },
+  {
+    name: "a write is not checked against what another session doubts",
+    file: "src/storage/data_cache.ts",
+    from: `entry.doubted = entry.holder !== null;`,
+    to: `entry.doubted = false;`,
+  },
+  {
+    name: "decided transactions of a refuted commit are not revoked",
+    file: "src/session/session_commits.ts",
+    from: `    revoke(state, decisions!);\n`,
+    to: ``,
+  },
+  {
+    name: "messages behind revoked ones keep their numbers",
+    file: delivery,
+    from: `const moved = renumbered(items[index]!, first + index - at);`,
+    to: `const moved = items[index]!;`,
+  },
+  {
+    name: "a message whose transaction was refuted is forgotten",
+    file: "src/session/transaction_state.ts",
+    from: `if (heldSeq !== null && ending === null) connection.held = [heldSeq, ...connection.held];`,
+    to: ``,
+  },
+  {
+    name: "credit that revoked messages used is lost",
+    file: "src/session/transaction_state.ts",
+    from: `      connection.sending.credit += spent;\n`,
+    to: ``,
+  },
+  {
+    name: "an operation is answered before its outcome is committed",
+    file: operations,
+    from: `if (await this.#put(held, record!, puts) === null) return "again";`,
+    to: `void this.#put(held, record!, puts);`,
+  },
+  {
+    name: "an operation runs without being written down",
+    file: operations,
+    from: `    if (!this.#safe) {\n      const { fingerprint }`,
+    to: `    if (this.#safe && held === "") {\n      const { fingerprint }`,
+  },
+  {
+    name: "an operation is taken for lost while its node is up",
+    file: operations,
+    from: `record.boot !== boot && await this.#lives(record.boot)`,
+    to: `record.boot !== boot && record.boot === ""`,
+  },
+  {
+    name: "items beyond credit",
+    file: "src/connection/channel_state.ts",
+    from: `  sending.credit--;\n`,
+    to: ``,
+  },
+  {
+    name: "work goes with the commit after its ack",
+    file: "src/storage/work_write.ts",
+    from: `segment.seqs.some((seq) => state.work.has(seq))`,
+    to: `segment.seqs.length === 0`,
+  },
+  {
+    name: "a download that runs again begins anew",
+    file: "src/session/live_call.ts",
+    from: `this.itemsSent = call.download?.end.sent ?? 0;`,
+    to: `this.itemsSent = 0;`,
+  },
+  {
+    name: "messages that wait are lost on restore",
+    file: "src/session/session_services.ts",
+    from: `const messages = held.map(`,
+    to: `const messages = held.slice(held.length).map(`,
+  },
+  {
+    name: "a message that was handled stays held",
+    file: "src/session/session_service_state.ts",
+    from: `        connection.held = connection.held.filter((seq) => seq !== action.seq);\n`,
+    to: ``,
+  },
+  {
+    name: "deadlines are lost on restore",
+    file: "src/storage/session_load.ts",
+    from: `      if (deadline !== null) state.callDeadline = Math.min(state.callDeadline, deadline);\n`,
+    to: ``,
+  },
+  {
+    name: "the sweeper ignores work of sessions that nobody attends",
+    file: "src/session/sweeper_runner.ts",
+    from: `[keys.allAttached, keys.allPending]`,
+    to: `[keys.allAttached]`,
+  },
+  {
+    name: "an old memory of a session hides its work from the sweeper",
+    file: "src/session/sweeper_runner.ts",
+    from: `      await this.#registry.find(session)?.confirmOwnership();\n      if`,
+    to: `      if`,
   },
 ];

@@ -19,6 +19,7 @@ const MACHINE_TESTS = [
   "tests/connection",
   "tests/scenarios",
   "tests/simulation/regressions_test.ts",
+  "tests/simulation/work_regressions_test.ts",
 ];
 
 const wanted = MUTANTS.filter(({ name }) =>

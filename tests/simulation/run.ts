@@ -89,6 +89,8 @@ async function untilOrphaned(cluster: Cluster): Promise<void> {
   cluster.trace(`${client.spec.name} and ${node.process.name} are gone`);
   cluster.count("clients lost with work");
   client.vanish();
+  // Its node may have noticed that, or not.
+  if (seed % 2 === 0) await pass(cluster, 2_000);
   node.crash(true);
   if (seed % 3 === 1) node.restart();
   await pass(cluster, TAKEN_UP_MS);
