@@ -105,6 +105,7 @@ export interface Load {
  * reordered, no session lost or replaced by another. Ends the sessions, also when it fails.
  *
  * @param calm How long the last echoes may take after the disaster, milliseconds; a session that waits longer fails.
+ * @param least Messages per session, on average, below which there was no load.
  */
 export async function underLoad(
   numbers: readonly Numbers[],
@@ -123,8 +124,11 @@ export async function underLoad(
     for (const [index, each] of numbers.entries()) {
       assert.equal(each.failure, null, `session ${index}`);
       assert.equal(each.echoed, each.sent, `session ${index} waits, in phase ${each.session.phase}`);
-      assert.ok(each.sent > least, `session ${index} sent only ${each.sent} messages`);
+      assert.ok(each.sent > 0, `session ${index} sent nothing`);
     }
+    // One session may spend most of a disaster on dead lines; all of them together do not.
+    const sent = sum(numbers, (each) => each.sent);
+    assert.ok(sent > least * numbers.length, `only ${sent} messages were sent`);
     assert.equal(new Set(numbers.map((each) => each.session.id)).size, numbers.length);
     return {
       sessions: numbers.length,
