@@ -18,16 +18,9 @@ export function readCall(
   messages: Message[],
 ): number {
   if (bytes[from] !== 0x96 || bytes[from + 1] !== TAG.call) return 0;
-  const seq = readCount(bytes, from + 2, to);
-  if (seq < 0) return 0;
-  let at = from + 2 + numberBytes(bytes[from + 2]!);
-  const connection = readCount(bytes, at, to);
-  if (connection < 0) return 0;
-  at += numberBytes(bytes[at]!);
-  const request = readCount(bytes, at, to);
-  if (request < 0) return 0;
-  at += numberBytes(bytes[at]!);
-  const head = bytes[at] ?? 0;
+  const at = readCounts(bytes, from + 2, to, 3);
+  const [seq, connection, request] = counts;
+  const head = at === 0 ? 0 : bytes[at] ?? 0;
   if ((head & 0xe0) !== 0xa0) return 0;
   const nameEnd = at + 1 + (head & 0x1f);
   if (nameEnd + 2 > to) return 0;
@@ -49,19 +42,25 @@ export function readCall(
 /** Takes a `credit`. @returns As {@link readCall}. */
 export function readCredit(bytes: Uint8Array, from: number, to: number, messages: Message[]): number {
   if (bytes[from] !== 0x95 || bytes[from + 1] !== TAG.credit) return 0;
-  const seq = readCount(bytes, from + 2, to);
-  if (seq < 0) return 0;
-  let at = from + 2 + numberBytes(bytes[from + 2]!);
-  const connection = readCount(bytes, at, to);
-  if (connection < 0) return 0;
-  at += numberBytes(bytes[at]!);
-  const channel = readCount(bytes, at, to);
-  if (channel < 0) return 0;
-  at += numberBytes(bytes[at]!);
-  const additional = readCount(bytes, at, to);
-  if (additional < 0) return 0;
-  at += numberBytes(bytes[at]!);
-  messages.push({ kind: "credit", seq, connection, channel, additional, cost: at - from });
+  const end = readCounts(bytes, from + 2, to, 4);
+  if (end === 0) return 0;
+  const [seq, connection, channel, additional] = counts;
+  messages.push({ kind: "credit", seq, connection, channel, additional, cost: end - from });
+  return end;
+}
+
+/** What {@link readCounts} read last. */
+const counts: [number, number, number, number] = [0, 0, 0, 0];
+
+/** Reads header integers, one after the other. @returns The end of the last; 0: one of them is none. */
+function readCounts(bytes: Uint8Array, from: number, to: number, many: number): number {
+  let at = from;
+  for (let index = 0; index < many; index++) {
+    const count = readCount(bytes, at, to);
+    if (count < 0) return 0;
+    counts[index] = count;
+    at += numberBytes(bytes[at]!);
+  }
   return at;
 }
 

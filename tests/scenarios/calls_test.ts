@@ -188,7 +188,7 @@ Deno.test("more calls in flight than the limit break the session's rule, and not
 
 // @rule connection.early, connection.open
 Deno.test("calls before the accept wait for it, and those that are over by then are answered after it", async () => {
-  const { clock, node, client } = await calling();
+  const { clock, node } = await calling();
   let answer: (rejection: void) => void = () => {};
   const slow: Service = {
     ...handlers().service,
@@ -214,7 +214,6 @@ Deno.test("calls before the accept wait for it, and those that are over by then 
   assert.equal(fresh.answer(cancelled)?.code, "cancelled");
   assert.equal(fresh.answer(expired)?.code, "deadline-exceeded");
   assertClean(second, fresh);
-  void client;
 });
 
 // @rule channel.credit, channel.order, channel.finish, call.once

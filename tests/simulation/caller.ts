@@ -7,6 +7,7 @@ import { type BodyValue, decodeBody, encodeBody } from "../../src/protocol/body.
 import type { CallOptions, EncodedBody, SessionMessage, SessionPayload } from "../../src/protocol/messages.ts";
 import type { SeededRandom } from "../support/seeded_random.ts";
 import { MESSAGE_CREDIT, REJECTED, repliesTo } from "./desk.ts";
+import type { WorkMix } from "./sim_client.ts";
 import type { Ledger, LedgerSession, MethodName, SentMessage } from "./ledger.ts";
 
 /** Calls and messages that may wait on one connection. */
@@ -81,8 +82,9 @@ export interface CallerWorld {
   readonly now: number;
   /** `limits.concurrentCalls`. */
   readonly mostCalls: number;
-  /** The largest body. */
-  readonly bodyBytes: number;
+  readonly mix: WorkMix;
+  /** How many accounts there are; at least two. */
+  readonly accounts: number;
   /** Numbers a message if the window has room for it. @returns Its number; null: it has not. */
   say(payload: SessionPayload): number | null;
   /** The next connection id. */
@@ -101,15 +103,32 @@ export function isQuiet({ connections }: CallerState): boolean {
   );
 }
 
+/** What both sides must know of an open connection when all that was said has arrived. */
+export interface Books {
+  readonly connection: number;
+  /** Messages that the client may send, and that the server may; null: nobody counts them. */
+  readonly up: number | null;
+  readonly down: number | null;
+}
+
+/** The client's side of {@link Books}. */
+export function booksOf({ connections }: CallerState): Books[] {
+  return connections.map(({ id, credit, grant }) => ({
+    connection: id,
+    up: credit,
+    down: grant === null ? null : grant.granted - grant.taken,
+  }));
+}
+
 /** Does one thing: opens, sends, calls, ends. */
 export function act(caller: CallerState, world: CallerWorld): void {
-  const { random } = world;
+  const { random, mix: { opens, ends, messages } } = world;
   const { connections } = caller;
   const roll = random.float();
-  if (connections.length === 0 || roll < 0.08 && connections.length < MOST_CONNECTIONS) return open(caller, world);
+  if (connections.length === 0 || roll < opens && connections.length < MOST_CONNECTIONS) return open(caller, world);
   const connection = random.pick(connections);
-  if (roll < 0.088) return end(caller, connection, world);
-  if (roll < 0.4) return message(caller, connection, world);
+  if (roll >= opens && roll < opens + ends) return end(caller, connection, world);
+  if (roll < opens + ends + messages) return message(caller, connection, world);
   call(caller, connection, world, random.pick(METHODS_OF[connection.service]));
 }
 
@@ -184,14 +203,17 @@ export function receive(caller: CallerState, said: SessionMessage, world: Caller
 }
 
 const METHODS_OF: { readonly [service in ServiceName]: readonly MethodName[] } = {
-  bank: [...Array(8).fill("add"), ...Array(5).fill("move"), "peek", "peek", "toggle", "toggle", "put", "bump", "bump"],
-  desk: ["once", "once", "once", "safe", "safe", "ticks", "ticks", "feed", "sum", "sum"],
+  bank: [
+    ...["add", "add", "add", "add", "add", "add", "move", "move", "move", "move"] as const,
+    ...["peek", "peek", "peek", "peek", "toggle", "toggle", "put", "bump", "bump"] as const,
+  ],
+  desk: ["once", "once", "once", "once", "safe", "safe", "ticks", "ticks", "feed", "sum", "sum"],
 };
 
 function open(
   caller: CallerState,
   world: CallerWorld,
-  service: ServiceName = world.random.chance(0.55) ? "bank" : "desk",
+  service: ServiceName = world.random.chance(world.mix.bank) ? "bank" : "desk",
 ): void {
   const { random } = world;
   const refuse: Refuse = service === "bank" || random.chance(0.8) ? "never" : random.pick(["always", "again"]);
@@ -234,7 +256,7 @@ function message(caller: CallerState, connection: CallerConnection, world: Calle
   const late = connection.fatal !== null;
   const fatal = mayFail && !late && random.chance(0.02);
   const value: BodyValue = connection.service === "bank"
-    ? { id, n, key: account(random), by: fatal ? 0 : random.between(1, 9) }
+    ? { id, n, key: random.pick(accountsOf(world)), by: fatal ? 0 : random.between(1, 9) }
     : { id, n, fails: fatal };
   const body = encodeBody(value);
   if (world.say({ kind: "message", connection: connection.id, body }) === null) return;
@@ -267,7 +289,7 @@ function call(
     ? `${method === "move" ? "m" : "c"}${id}`
     : `${operation.name}=${operation.variant}`;
   const count = random.between(0, 24);
-  const input = inputOf(method, effect, operation === null ? id : null, operation?.variant ?? null, count, random);
+  const input = inputOf(method, effect, operation === null ? id : null, operation?.variant ?? null, count, world);
   const channel = connection.channels + 2;
   const downloads = method === "ticks" || method === "feed";
   const credit = random.chance(0.5) ? random.between(1, 6) : null;
@@ -316,20 +338,22 @@ function inputOf(
   call: string | null,
   variant: string | null,
   count: number,
-  random: SeededRandom,
+  world: CallerWorld,
 ): { readonly [name: string]: BodyValue } {
+  const { random } = world;
+  const accounts = accountsOf(world);
   switch (method) {
     case "add":
       // The same for all callers of one operation.
       return variant === null
-        ? { id, key: account(random), by: random.between(1, 9) }
-        : { id, key: `k${id.length % 3}`, by: 1 + Number(variant) };
+        ? { id, key: random.pick(accounts), by: random.between(1, 9) }
+        : { id, key: accounts[id.length % accounts.length]!, by: 1 + Number(variant) };
     case "move": {
-      const [from, to] = random.shuffle(["k0", "k1", "k2"]);
+      const [from, to] = random.shuffle(accounts);
       return { id, from: from!, to: to!, amount: random.between(1, 12) };
     }
     case "peek":
-      return { id, keys: random.shuffle(["k0", "k1", "k2"]).slice(0, random.between(2, 3)) };
+      return { id, keys: random.shuffle(accounts).slice(0, random.between(1, 3)) };
     case "toggle":
     case "put":
     case "bump":
@@ -347,8 +371,8 @@ function inputOf(
   }
 }
 
-function account(random: SeededRandom): string {
-  return `k${random.int(3)}`;
+function accountsOf({ accounts }: CallerWorld): string[] {
+  return Array.from({ length: accounts }, (_, n) => `k${n}`);
 }
 
 function grantItems({ id }: CallerConnection, { download }: LiveCall, world: CallerWorld): void {

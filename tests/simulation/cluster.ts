@@ -5,6 +5,7 @@ import { MemorySessionStore } from "../../src/storage/memory_session_store.ts";
 import type { StoreKey } from "../../src/storage/session_store.ts";
 import { SeededRandom } from "../support/seeded_random.ts";
 import { TestAuthenticator } from "../support/test_authenticator.ts";
+import type { Books } from "./caller.ts";
 import { DataWitness } from "./data_witness.ts";
 import { servicesOf } from "./desk.ts";
 import { FlowWitness } from "./flow_witness.ts";
@@ -208,6 +209,34 @@ export class Cluster implements ClientHost {
     }
   }
 
+  /** A client that is caught up and its server must agree on what is open, and how much may be said there. */
+  judgeBooks(client: ForeignClient): void {
+    const { session, attachedTo } = client;
+    const runner = this.nodes.find(({ process }) => process === attachedTo)?.registry.find(session ?? "");
+    const { books, sent, received } = client.books;
+    if (runner === undefined || runner.state.delivery.sent !== received || runner.state.delivery.taken !== sent) return;
+    const { state: { mux, work, heldBytes, heldOf } } = runner;
+    // Somewhere a message is still being handled that fails, and nobody waits for it.
+    if ([...mux.connections.values()].some(({ ending }) => ending !== null)) return;
+    this.count("books compared");
+    const told = [...mux.connections.values()].map(({ id, sending, receiving }) => ({
+      connection: id,
+      up: receiving === null ? null : receiving.granted - receiving.received,
+      down: sending?.credit ?? null,
+    }));
+    const order = (a: Books, b: Books) => a.connection - b.connection;
+    const [here, there] = [[...books].sort(order), told.sort(order)].map((all) => JSON.stringify(all));
+    if (here !== there) this.fail(`${client.spec.name} has ${here}, its server ${there}`);
+    const kept = [...heldOf.values()].reduce((sum, bytes) => sum + bytes, 0);
+    if (work.size > 0 || heldBytes !== kept) {
+      this.fail(`${client.spec.name}'s server holds ${heldBytes} bytes and ${work.size} pieces of work; ${kept} are kept`);
+    }
+    for (const { id, calls, held } of mux.connections.values()) {
+      const left = [held.length, calls?.incoming.size ?? 0, calls?.channels.size ?? 0];
+      if (left.some((count) => count > 0)) this.fail(`connection ${id} of ${session} is left with ${left.join(", ")}`);
+    }
+  }
+
   /** When all sessions are gone, nothing runs, and nobody holds or waits for data. */
   judgeServices(): void {
     for (const { process, registry: { operations, dataCache } } of this.nodes) {
@@ -229,6 +258,10 @@ export class Cluster implements ClientHost {
 
   get limits(): Plan["limits"] {
     return this.plan.limits;
+  }
+
+  get accounts(): number {
+    return this.plan.accounts;
   }
 
   get sizes(): Sizes {

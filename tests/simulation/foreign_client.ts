@@ -23,7 +23,17 @@ import {
   type Windows,
   windowsFor,
 } from "./foreign_session.ts";
-import { act, attend, type CallerWorld, consume, isQuiet, leave, receive as receiveWork } from "./caller.ts";
+import {
+  act,
+  attend,
+  type Books,
+  booksOf,
+  type CallerWorld,
+  consume,
+  isQuiet,
+  leave,
+  receive as receiveWork,
+} from "./caller.ts";
 import type { LedgerSession } from "./ledger.ts";
 import type { ClientHost, ClientSpec, SimClient } from "./sim_client.ts";
 import type { SimEnd } from "./sim_line.ts";
@@ -95,6 +105,12 @@ export class ForeignClient implements SimClient {
   /** The process that its conduit is attached to. */
   get attachedTo(): SimProcess | null {
     return this.#attached?.line.options.server ?? null;
+  }
+
+  /** What it knows of its connections, and of how much was said. */
+  get books(): { readonly books: readonly Books[]; readonly sent: number; readonly received: number } {
+    const { caller, connection, delivery: { sent, received } } = this.#kept;
+    return { books: [{ connection, up: null, down: null }, ...booksOf(caller)], sent, received };
   }
 
   /** The server has all that was said. */
@@ -214,11 +230,11 @@ export class ForeignClient implements SimClient {
 
   get #world(): CallerWorld {
     const kept = this.#kept;
-    const { ledger, limits } = this.#host;
+    const { ledger, limits: { concurrentCalls: mostCalls }, accounts } = this.#host;
     const now = this.#process.clock.now();
     return {
       ...{ ledger, session: this.#ledgerSession, random: this.#random, now },
-      ...{ mostCalls: limits.concurrentCalls, bodyBytes: limits.bodyBytes },
+      ...{ mostCalls, accounts, mix: this.spec.mix },
       say: (payload) => say(kept, payload, now),
       connection: () => kept.connections += 2,
     };

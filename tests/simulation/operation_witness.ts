@@ -7,8 +7,6 @@ import type { Atomic } from "../../src/storage/session_store.ts";
 
 /** A row of the directory that was this much ahead of all clocks all the time is of a process that is up. */
 const SURE_MS = 6_000;
-/** What another process may have read, and how long ago. */
-const MEMORY_MS = 60_000;
 
 /** A process that applied an atomic. */
 export interface Writer {
@@ -19,6 +17,8 @@ export interface Writer {
 
 export class OperationWitness {
   readonly records = new Map<string, OperationRecord>();
+  /** When each record was written. */
+  readonly #writtenAt = new Map<string, number>();
   /** When each process renewed its row, and until when that counts. */
   readonly #rows = new Map<string, { at: number; expiresAt: number }[]>();
   readonly #fail: (problem: string) => void;
@@ -47,7 +47,9 @@ export class OperationWitness {
 
   #written(hash: string, record: OperationRecord, by: Writer, now: number): void {
     const before = this.records.get(hash);
+    const since = this.#writtenAt.get(hash) ?? now;
     this.records.set(hash, record);
+    this.#writtenAt.set(hash, now);
     this.#count(`operations ${record.state}`);
     if (record.state === "running" && record.boot !== by.name) {
       this.#fail(`operation: ${by.name} wrote that ${record.boot} runs ${hash}`);
@@ -63,24 +65,22 @@ export class OperationWitness {
     if (record.state === "finished" && before.boot !== by.name) {
       return this.#fail(`operation: ${by.name} finished ${hash}, which ${before.boot} runs`);
     }
-    if (record.state === "indeterminate" && this.#isUp(before.boot, by, now)) {
+    if (record.state === "indeterminate" && this.#isUp(before.boot, by, since, now)) {
       this.#fail(`operation: ${by.name} gave up ${hash}, which ${before.boot} runs and is up`);
     }
   }
 
   #renewed(boot: string, expiresAt: number, now: number): void {
-    const rows = this.#rows.get(boot) ?? [];
-    this.#rows.set(boot, [...rows.filter(({ at }) => at > now - 2 * MEMORY_MS), { at: now, expiresAt }]);
+    this.#rows.set(boot, [...this.#rows.get(boot) ?? [], { at: now, expiresAt }]);
   }
 
-  /** True if every look at its row within the last minute said so, whoever's clock it was. */
-  #isUp(boot: string, by: Writer, now: number): boolean {
+  /** True if every look at its row since then said so, whoever's clock it was. */
+  #isUp(boot: string, by: Writer, since: number, now: number): boolean {
     if (boot === by.name) return true;
     const rows = this.#rows.get(boot) ?? [];
-    const since = now - MEMORY_MS;
     const first = rows.findLastIndex(({ at }) => at <= since);
-    const seen = rows.slice(Math.max(0, first));
-    if (seen.length === 0 || first < 0 && seen[0]!.at > since || by.clock.now() > now + SURE_MS) return false;
+    if (first < 0 || by.clock.now() > now + SURE_MS) return false;
+    const seen = rows.slice(first);
     return seen.every(({ expiresAt }, i) => (seen[i + 1]?.at ?? now) + SURE_MS < expiresAt);
   }
 }

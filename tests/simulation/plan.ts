@@ -3,7 +3,7 @@
 import { DEFAULT_LIMITS, type Limits } from "../../src/protocol/limits.ts";
 import type { RequestedSettings } from "../../src/protocol/messages.ts";
 import { SeededRandom } from "../support/seeded_random.ts";
-import type { ClientSpec } from "./sim_client.ts";
+import type { ClientSpec, WorkMix } from "./sim_client.ts";
 import type { StoreFaultKind, StoreRates } from "./sim_store.ts";
 import type { Sizes } from "./workload.ts";
 
@@ -57,6 +57,8 @@ export interface Plan {
   readonly resumeWindow: number;
   readonly lineLatency: { readonly least: number; readonly most: number };
   readonly storeLatency: { readonly least: number; readonly most: number };
+  /** Accounts that all clients' transactions share. */
+  readonly accounts: number;
   /** How long the store still shows what has expired. */
   readonly expiryLag: number;
   readonly rates: StoreRates;
@@ -77,9 +79,10 @@ export function planOf(seed: number): Plan {
   const work = new SeededRandom(seed ^ 0x2f6b19d3);
   // In some plans nobody has any work.
   const works = work.chance(0.85);
+  const mix = work.pick(MIXES);
   const clients = Array.from(
-    { length: random.between(1, 4) },
-    (_, i) => ({ ...clientSpec(random, i, sizes, duration), ...workSpec(work, works, duration) }),
+    { length: random.between(1, 4) + (works && work.chance(0.3) ? 2 : 0) },
+    (_, i) => ({ ...clientSpec(random, i, sizes, duration), ...workSpec(work, works ? mix : null, duration) }),
   );
   const spread = random.pick([0, 200, 2_000]);
   return {
@@ -101,6 +104,7 @@ export function planOf(seed: number): Plan {
     resumeWindow: RESUME_WINDOW_MS,
     lineLatency: random.pick([{ least: 1, most: 5 }, { least: 5, most: 60 }, { least: 1, most: 400 }]),
     storeLatency: random.pick([{ least: 0, most: 2 }, { least: 1, most: 15 }, { least: 5, most: 150 }]),
+    accounts: work.pick([2, 3]),
     expiryLag: random.pick([0, 0, 30_000, 600_000]),
     rates: storeRates(random),
     checksPerAtomic: random.pick([10, 100]),
@@ -122,7 +126,7 @@ function clientSpec(
   index: number,
   sizes: typeof SIZES[number],
   duration: number,
-): Omit<ClientSpec, "principal" | "work"> {
+): Omit<ClientSpec, "principal" | "work" | "mix"> {
   const kind = random.chance(0.5) ? "sdk" : "foreign";
   const large = sizes.bodyBytes > 10_000;
   const settings: RequestedSettings = {
@@ -145,13 +149,21 @@ function clientSpec(
 
 function workSpec(
   random: SeededRandom,
-  works: boolean,
+  mix: WorkMix | null,
   duration: number,
-): Pick<ClientSpec, "principal" | "work"> {
+): Pick<ClientSpec, "principal" | "work" | "mix"> {
   const principal = random.pick(["", "ada", "ada", "eve"]);
   const work = random.pick([20, 60, 150]);
-  return { principal, work: works ? Math.min(work, Math.ceil(duration / 100)) : 0 };
+  return { principal, work: mix === null ? 0 : Math.min(work, Math.ceil(duration / 100)), mix: mix ?? MIXES[0] };
 }
+
+/** Everything; transactions that contend; calls and messages before an accept. */
+const MIXES: readonly [WorkMix, ...WorkMix[]] = [
+  { bank: 0.55, opens: 0.08, ends: 0.008, messages: 0.3 },
+  { bank: 0.55, opens: 0.08, ends: 0.008, messages: 0.3 },
+  { bank: 1, opens: 0.02, ends: 0.002, messages: 0.2 },
+  { bank: 0.1, opens: 0.25, ends: 0.1, messages: 0.1 },
+];
 
 function storeRates(random: SeededRandom): StoreRates {
   const intensity = random.pick([0, 0.01, 0.05, 0.15]);

@@ -61,6 +61,11 @@ async function untilQuiet(cluster: Cluster): Promise<void> {
     for (const node of cluster.nodes) node.restart();
   }
   for (const client of behind()) cluster.fail(`not caught up: ${client.describe()}`);
+  for (const client of clients) {
+    if (client instanceof ForeignClient && client.caughtUp && !client.shared && !client.isClosing) {
+      cluster.judgeBooks(client);
+    }
+  }
 }
 
 /** Lets time pass, and looks at the nodes each second. */

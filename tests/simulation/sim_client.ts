@@ -36,6 +36,17 @@ export interface ClientSpec {
   readonly principal: string;
   /** Calls and messages beside the requests, per session; 0: none. Of clients by the protocol alone. */
   readonly work: number;
+  readonly mix: WorkMix;
+}
+
+/** What a client's work is made of; probabilities. */
+export interface WorkMix {
+  /** A connection is to the bank; the others are to the desk. */
+  readonly bank: number;
+  /** The next thing it does is to open a connection, to end one, to send a message; all else are calls. */
+  readonly opens: number;
+  readonly ends: number;
+  readonly messages: number;
 }
 
 /** Why a session ended for its client. */
@@ -52,6 +63,8 @@ export interface ClientHost {
   readonly sizes: Sizes;
   readonly limits: Limits;
   readonly ledger: Ledger;
+  /** Accounts of the simulated bank. */
+  readonly accounts: number;
   /** Of the server, as every client of this version may assume them before it is told. */
   readonly windows: { readonly messages: number; readonly bytes: number };
   newProcess(name: string): SimProcess;
