@@ -188,6 +188,8 @@ export class SessionCommits implements CommitSource {
     // Other content takes a new number, also for what was staged.
     this.#stored = { ...this.#stored!, flush: this.#stored!.flush + 1 };
     this.#session.startedTransactions?.refuted();
+    // Calls wait again, with their deadlines.
+    this.#session.arm();
     this.request();
   }
 }

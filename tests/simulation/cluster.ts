@@ -5,12 +5,12 @@ import { MemorySessionStore } from "../../src/storage/memory_session_store.ts";
 import type { StoreKey } from "../../src/storage/session_store.ts";
 import { SeededRandom } from "../support/seeded_random.ts";
 import { TestAuthenticator } from "../support/test_authenticator.ts";
-import type { Books } from "./caller.ts";
 import { DataWitness } from "./data_witness.ts";
 import { servicesOf } from "./desk.ts";
 import { FlowWitness } from "./flow_witness.ts";
 import { ForeignClient } from "./foreign_client.ts";
 import { Ledger } from "./ledger.ts";
+import { NodeJudge } from "./node_judge.ts";
 import { OperationWitness } from "./operation_witness.ts";
 import type { Plan } from "./plan.ts";
 import { SdkClient } from "./sdk_client.ts";
@@ -37,15 +37,6 @@ const TABLES = [
   ...["work", "pending", "kept", "chunk", "history", "principal"],
 ];
 
-/** How late a deadline may be: clocks jump, and timers go by the machine's own time. */
-const OVERDUE_MS = 10_000;
-
-/** What the simulated bank writes. */
-const DATA_KEYS = [
-  ...["k0", "k1", "k2"].map((key) => ["account", key]),
-  ...["x0", "x1"].flatMap((key) => [["flag", key], ["counter", key]]),
-];
-
 export class Cluster implements ClientHost {
   readonly plan: Plan;
   readonly timeline = new Timeline();
@@ -58,6 +49,7 @@ export class Cluster implements ClientHost {
   readonly workWitness: WorkWitness;
   readonly operationWitness: OperationWitness;
   readonly ledger: Ledger;
+  readonly judge = new NodeJudge(this);
   readonly lines = new Set<SimLine>();
   /** Clients that were away for longer than their session waits. */
   readonly overslept = new Set<SimClient>();
@@ -120,11 +112,15 @@ export class Cluster implements ClientHost {
           this.workWitness.applied(atomic);
           this.operationWitness.applied(atomic, by, timeline.now);
         } catch (error) {
-          this.fail(`what ${by.name} wrote cannot be read: ${error instanceof Error ? error.stack : String(error)}`);
+          this.fail(
+            `what ${by.name} wrote cannot be read: ${error instanceof Error ? error.stack : String(error)}`,
+          );
         }
       },
       refused: (atomic) => {
-        if (atomic.checks.some(({ key }) => key[0] === "data")) this.count("commits with data whose checks failed");
+        if (atomic.checks.some(({ key }) => key[0] === "data")) {
+          this.count("commits with data whose checks failed");
+        }
       },
       count: (fault) => this.count(fault),
     });
@@ -188,70 +184,6 @@ export class Cluster implements ClientHost {
       for (const { key } of await this.#inner.list({ prefix: [table] }, { limit: 10 })) keys.push(key);
     }
     return keys;
-  }
-
-  /** What no node may ever look like, as far as it runs at all. */
-  look(): void {
-    for (const { up, process, registry } of this.nodes) {
-      if (!up || process.waits) continue;
-      const now = process.clock.now();
-      for (const { state, live } of registry.sessions()) {
-        if (!live || state.ended !== null) continue;
-        for (const { id, calls } of state.mux.connections.values()) {
-          for (const { request, deadline, early } of calls?.incoming.values() ?? []) {
-            if (deadline === null || early !== null || deadline + OVERDUE_MS > now) continue;
-            this.fail(
-              `${process.name}: request ${request} on connection ${id} of ${state.id} is overdue for ${now - deadline} ms`,
-            );
-          }
-        }
-      }
-    }
-  }
-
-  /** A client that is caught up and its server must agree on what is open, and how much may be said there. */
-  judgeBooks(client: ForeignClient): void {
-    const { session, attachedTo } = client;
-    const runner = this.nodes.find(({ process }) => process === attachedTo)?.registry.find(session ?? "");
-    const { books, sent, received } = client.books;
-    if (runner === undefined || runner.state.delivery.sent !== received || runner.state.delivery.taken !== sent) return;
-    const { state: { mux, work, heldBytes, heldOf } } = runner;
-    // Somewhere a message is still being handled that fails, and nobody waits for it.
-    if ([...mux.connections.values()].some(({ ending }) => ending !== null)) return;
-    this.count("books compared");
-    const told = [...mux.connections.values()].map(({ id, sending, receiving }) => ({
-      connection: id,
-      up: receiving === null ? null : receiving.granted - receiving.received,
-      down: sending?.credit ?? null,
-    }));
-    const order = (a: Books, b: Books) => a.connection - b.connection;
-    const [here, there] = [[...books].sort(order), told.sort(order)].map((all) => JSON.stringify(all));
-    if (here !== there) this.fail(`${client.spec.name} has ${here}, its server ${there}`);
-    const kept = [...heldOf.values()].reduce((sum, bytes) => sum + bytes, 0);
-    if (work.size > 0 || heldBytes !== kept) {
-      this.fail(`${client.spec.name}'s server holds ${heldBytes} bytes and ${work.size} pieces of work; ${kept} are kept`);
-    }
-    for (const { id, calls, held } of mux.connections.values()) {
-      const left = [held.length, calls?.incoming.size ?? 0, calls?.channels.size ?? 0];
-      if (left.some((count) => count > 0)) this.fail(`connection ${id} of ${session} is left with ${left.join(", ")}`);
-    }
-  }
-
-  /** When all sessions are gone, nothing runs, and nobody holds or waits for data. */
-  judgeServices(): void {
-    for (const { process, registry: { operations, dataCache } } of this.nodes) {
-      if (operations.size > 0) this.fail(`${process.name} still runs ${operations.size} operations`);
-      for (const parts of DATA_KEYS) {
-        const { holder, waiters, loading } = dataCache.entry("bank", parts);
-        if (holder !== null || waiters.length > 0 || loading !== null) {
-          this.fail(`${process.name} still holds, or waits for, ${parts.join("/")}`);
-        }
-      }
-    }
-    const up = new Set(this.nodes.map(({ process }) => process.name));
-    for (const { hash, boot } of this.operationWitness.running()) {
-      if (up.has(boot)) this.fail(`operation ${hash} is left running on ${boot}`);
-    }
   }
 
   // ClientHost

@@ -71,9 +71,12 @@ export class DataWitness {
     this.tick++;
     const halves = new Map<string, number>();
     for (const { value } of data) {
-      const datum = decodeBody(decodeDatum(value)) as unknown as Account | Counter | { readonly holder: string };
-      if ("total" in datum) for (const id of this.#account(datum)) halves.set(id, (halves.get(id) ?? 0) + 1);
-      else if ("base" in datum) this.#counter(datum);
+      const datum = decodeBody(decodeDatum(value)) as unknown as Account | Counter | {
+        readonly holder: string;
+      };
+      if ("total" in datum) {
+        for (const id of this.#account(datum)) halves.set(id, (halves.get(id) ?? 0) + 1);
+      } else if ("base" in datum) this.#counter(datum);
       else this.#mayBe(datum.holder, "a flag");
     }
     for (const [id, times] of halves) {
@@ -170,9 +173,13 @@ export class DataWitness {
     }
     if (before?.base === counter.base) {
       if (before.bumps.some((id, i) => counter.bumps[i] !== id)) {
-        this.#fail(`data: a bump of ${counter.k} is lost: ${before.bumps.join(" ")} → ${counter.bumps.join(" ")}`);
+        this.#fail(
+          `data: a bump of ${counter.k} is lost: ${before.bumps.join(" ")} → ${counter.bumps.join(" ")}`,
+        );
       }
-    } else if (this.#bases.has(counter.base)) this.#fail(`data: ${counter.k} was put back to ${counter.base}`);
+    } else if (this.#bases.has(counter.base)) {
+      this.#fail(`data: ${counter.k} was put back to ${counter.base}`);
+    }
     this.#bases.add(counter.base);
   }
 

@@ -112,8 +112,9 @@ function bank({ process, random, ledger }: DeskHost): Service {
         ledger.transacts(id);
         const counter = await tx.get<Counter>(["counter", key]);
         await pause();
-        if (counter === null || counter.bumps.length > 100) tx.set(["counter", key], { k: key, base: id, bumps: [] });
-        else tx.set(["counter", key], { ...counter, bumps: [...counter.bumps, id] });
+        if (counter === null || counter.bumps.length > 100) {
+          tx.set(["counter", key], { k: key, base: id, bumps: [] });
+        } else tx.set(["counter", key], { ...counter, bumps: [...counter.bumps, id] });
       }),
     },
     messages: transaction(
@@ -227,13 +228,17 @@ function guarded(service: Service, ledger: Ledger): Service {
     ...service,
     ...(onMessage === undefined ? {} : {
       onMessage(connection, body) {
-        if (connection.service === "") ledger.fail(`${service.name} is given a message of a connection that is gone`);
+        if (connection.service === "") {
+          ledger.fail(`${service.name} is given a message of a connection that is gone`);
+        }
         return onMessage.call(service, connection, body);
       },
     }),
     ...(onMessageTransaction === undefined ? {} : {
       onMessageTransaction(connection, body, tx) {
-        if (connection.service === "") ledger.fail(`${service.name} is given a message of a connection that is gone`);
+        if (connection.service === "") {
+          ledger.fail(`${service.name} is given a message of a connection that is gone`);
+        }
         return onMessageTransaction.call(service, connection, body, tx);
       },
     }),

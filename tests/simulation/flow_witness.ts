@@ -35,11 +35,11 @@ export class FlowWitness {
     const watched = this.#of(session);
     if (message.seq <= watched.seen[direction]) return;
     watched.seen[direction] = message.seq;
-    if (direction === "up") this.#asked(watched, message);
+    if (direction === "up") this.#asked(session, watched, message);
     else this.#served(session, watched, message);
   }
 
-  #asked({ flows }: Watched, message: SessionMessage): void {
+  #asked(session: string, { flows }: Watched, message: SessionMessage): void {
     const { connection } = message;
     switch (message.kind) {
       case "open":
@@ -48,6 +48,7 @@ export class FlowWitness {
         return;
       case "call": {
         const { download, credit = INITIAL_CREDIT } = message.options ?? {};
+        this.#ledger.callLeaves(session, message.seq, connection, message.request, decodeBody(message.body));
         if (download !== undefined) flows.set(`${connection} ${download}`, { credit, over: false });
         return;
       }

@@ -23,17 +23,9 @@ import {
   type Windows,
   windowsFor,
 } from "./foreign_session.ts";
-import {
-  act,
-  attend,
-  type Books,
-  booksOf,
-  type CallerWorld,
-  consume,
-  isQuiet,
-  leave,
-  receive as receiveWork,
-} from "./caller.ts";
+import { act, attend, consume, leave } from "./caller.ts";
+import { receive as receiveWork } from "./caller_inbox.ts";
+import { type Books, booksOf, type CallerWorld, isQuiet } from "./caller_model.ts";
 import type { LedgerSession } from "./ledger.ts";
 import type { ClientHost, ClientSpec, SimClient } from "./sim_client.ts";
 import type { SimEnd } from "./sim_line.ts";
@@ -198,7 +190,9 @@ export class ForeignClient implements SimClient {
   describe(): string {
     const { session, delivery: { acked, sent, received }, progress, requests, caller, uid } = this.#kept;
     const waiting = caller.connections.map(({ id, service, accepted, fatal, calls, messages, last }) =>
-      `${id} ${service} ${accepted} ${fatal} calls ${calls.map((call) => call.id)} messages ${messages} ${last.n}`
+      `${id} ${service} ${accepted} ${fatal} calls ${
+        calls.map((call) => call.id)
+      } messages ${messages} ${last.n}`
     );
     const unhandled = this.#host.ledger.unhandled(uid).map(({ id }) => id);
     return `${this.spec.name} ${

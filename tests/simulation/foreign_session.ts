@@ -4,7 +4,7 @@ import { encodeSession } from "../../src/protocol/encode.ts";
 import { decodeBody } from "../../src/protocol/body.ts";
 import type { RequestedSettings, SessionMessage, SessionPayload } from "../../src/protocol/messages.ts";
 import * as delivery from "../../src/session/delivery_state.ts";
-import { type CallerState, newCaller } from "./caller.ts";
+import { type CallerState, newCaller } from "./caller_model.ts";
 import {
   BEGINNING,
   isComplete,

@@ -7,70 +7,10 @@ import type { BodyValue } from "../../src/protocol/body.ts";
 import { hashOf } from "../../src/system/hash.ts";
 import type { DataWitness } from "./data_witness.ts";
 import type { OperationWitness } from "./operation_witness.ts";
+import { type Asked, type LedgerSession, METHODS, type SentMessage, type Told } from "./ledger_model.ts";
 import type { StoreWitness } from "./store_witness.ts";
 
-/** The methods of the simulated services. */
-export const METHODS = {
-  ...{ add: "bank", move: "bank", peek: "bank", toggle: "bank", put: "bank", bump: "bank" },
-  ...{ once: "desk", safe: "desk", ticks: "desk", feed: "desk", sum: "desk" },
-} as const;
-
-export type MethodName = keyof typeof METHODS;
-
-/** A session as its client knows it. */
-export interface LedgerSession {
-  readonly uid: string;
-  readonly durable: boolean;
-  readonly principal: string;
-  /** The public id; null until a server gave one. */
-  id: string | null;
-  /** Two pages have it: what holds for one does not hold for the two. */
-  shared: boolean;
-  /** Its client knows that it is over. */
-  over: boolean;
-}
-
-/** A call, as its client made it. */
-export interface Asked {
-  /** Never the same for two calls. */
-  readonly id: string;
-  readonly session: LedgerSession;
-  readonly connection: number;
-  readonly request: number;
-  readonly seq: number;
-  readonly method: MethodName;
-  readonly input: { readonly [name: string]: BodyValue };
-  /** The name of its effect. */
-  readonly effect: string;
-  /** `name`: whose key, of which method. `variant`: which argument. */
-  readonly operation: { readonly key: string; readonly name: string; readonly variant: string } | null;
-  readonly timeout: number | null;
-  /** The tick of the data when it was made. */
-  readonly since: number;
-  cancelled: boolean;
-  /** Its upload was broken off. */
-  broken: boolean;
-  status: "open" | "answered" | "over";
-}
-
-/** What a call came to, for its client. */
-export interface Told {
-  readonly ok: boolean;
-  readonly value: BodyValue;
-  readonly code: string;
-}
-
-/** A plain message that a client sent. */
-export interface SentMessage {
-  readonly id: string;
-  readonly session: LedgerSession;
-  readonly connection: number;
-  readonly n: number;
-  /** Nothing may come of it, something may, or it must have been handled. */
-  due: "never" | "maybe" | "surely";
-  /** How often its handling came to its end. */
-  done: number;
-}
+export * from "./ledger_model.ts";
 
 interface OperationSeen {
   /** What somebody was told of it, for good. */
@@ -99,9 +39,11 @@ export class Ledger {
   readonly #messages = new Map<string, SentMessage>();
   readonly #sessions = new Map<string, LedgerSession>();
   readonly #byPlace = new Map<string, Asked>();
+  /** Calls of clients that do not tell their numbers. */
+  readonly #unplaced: Asked[] = [];
   readonly #operations = new Map<string, OperationSeen>();
-  /** Runs of handlers that may not run twice: by which process, how often. */
-  readonly #runs = new Map<string, Map<string, number>>();
+  /** Runs of handlers that may not run twice: under which epoch of the session; null: the process had lost it. */
+  readonly #runs = new Map<string, (number | null)[]>();
   /** What handlers came to. */
   readonly #results = new Set<string>();
   readonly #opened = new Map<string, number>();
@@ -150,7 +92,8 @@ export class Ledger {
 
   asked(call: Asked): void {
     this.#calls.set(call.id, call);
-    this.#byPlace.set(placeOf(call.session.uid, call.connection, call.request), call);
+    if (call.request > 0) this.#byPlace.set(placeOf(call.session.uid, call.connection, call.request), call);
+    else this.#unplaced.push(call);
     if (call.operation !== null) this.#operation(call.operation.name).variants.add(call.operation.variant);
     this.count("calls");
   }
@@ -186,7 +129,9 @@ export class Ledger {
     if (call.status !== "open") return;
     call.status = "over";
     this.count("calls over with their connection");
-    if (never && !call.session.shared && call.operation === null) this.data.refuse(call.effect, "nothing: its connection was rejected");
+    if (never && !call.session.shared && call.operation === null) {
+      this.data.refuse(call.effect, "nothing: its connection was rejected");
+    }
   }
 
   /** The session is over for its client. */
@@ -244,12 +189,7 @@ export class Ledger {
 
   /** The handler of a method that may not run twice begins. `call`: of which call, or of which operation. */
   begins(effect: string, call: string | null, process: string, again: boolean): void {
-    const runs = this.#runs.get(effect) ?? new Map<string, number>();
-    this.#runs.set(effect, runs);
-    const here = runs.get(process) ?? 0;
-    runs.set(process, here + 1);
     this.count("plain handlers");
-    const before = [...runs.values()].reduce((sum, times) => sum + times, -1);
     if (call === null) {
       const seen = this.#operation(effect.split("=")[0]!);
       if (++seen.runs > 1) this.fail(`operation ${effect} runs for the ${seen.runs}. time, on ${process}`);
@@ -258,12 +198,20 @@ export class Ledger {
     const asked = this.#calls.get(call);
     if (asked === undefined) return this.fail(`nobody made the call ${call}`);
     if (again) this.fail(`call ${call} is run again on ${process}`);
-    if (before === 0 || asked.session.shared) return;
-    // A process that loses the session before its commit has begun what nobody accepts: its client makes the call again.
-    const accepted = this.#host.store.acceptedBy(asked.session.id ?? "", asked.seq);
-    const owner = this.#ownerOf(asked.session);
-    if (accepted !== undefined && (accepted.boot === process ? here > 0 : owner === process)) {
-      return this.fail(`call ${call} runs for the ${before + 1}. time, on ${process}; ${accepted.boot} had accepted it`);
+    const { session: { id, shared }, seq } = asked;
+    if (shared) return;
+    const seen = this.#host.store.sessions.get(id ?? "");
+    const epoch = seen?.owners.at(-1)?.boot === process ? seen.epoch : null;
+    const before = this.#runs.get(effect) ?? [];
+    this.#runs.set(effect, [...before, epoch]);
+    if (before.length === 0) return;
+    // Who loses the session before its commit has begun what nobody accepts: the client makes the call again.
+    const accepted = this.#host.store.acceptedBy(id ?? "", seq);
+    if (
+      accepted !== undefined && epoch !== null &&
+      before.some((each) => each !== null && each >= accepted.epoch)
+    ) {
+      return this.fail(`call ${call} runs once more on ${process}; ${accepted.boot} had accepted it`);
     }
     this.count("plain handlers run again, since their call was not accepted");
   }
@@ -296,6 +244,21 @@ export class Ledger {
   }
 
   // What goes over the wire.
+
+  /** A client says a call for the first time. */
+  callLeaves(session: string, seq: number, connection: number, request: number, input: BodyValue): void {
+    const known = this.named(session);
+    const { id } = (input ?? {}) as { readonly id?: string };
+    const same = this.#unplaced.filter((call) =>
+      call.session === known && call.connection === connection && call.effect === id
+    );
+    // One that was in progress elsewhere is made again.
+    const call = same.find((each) => each.request === 0) ?? same.find(({ status }) => status === "open");
+    if (call === undefined) return;
+    call.request = request;
+    call.seq = seq;
+    this.#byPlace.set(placeOf(call.session.uid, connection, request), call);
+  }
 
   /** A server says the answer to a call for the first time. */
   answerLeaves(session: string, connection: number, request: number, told: Told): void {
@@ -360,13 +323,19 @@ export class Ledger {
     switch (method) {
       case "add": {
         const entry = this.data.entryOf(effect, input.key as string);
-        return entry === undefined ? "it is not in the store" : entry.total === value ? null : `not ${value}: ${entry.total}`;
+        return entry === undefined
+          ? "it is not in the store"
+          : entry.total === value
+          ? null
+          : `not ${value}: ${entry.total}`;
       }
       case "move":
         return this.data.effects.has(effect) ? null : "it is not in the store";
       case "peek": {
         const totals = new Map(Object.entries(value as { readonly [key: string]: number }));
-        return this.data.wereEver(totals, call.since, this.data.tick) ? null : `never was ${JSON.stringify(value)}`;
+        return this.data.wereEver(totals, call.since, this.data.tick)
+          ? null
+          : `never was ${JSON.stringify(value)}`;
       }
       case "toggle": {
         if (value === null) return null;
@@ -384,7 +353,9 @@ export class Ledger {
         return this.#results.has(value as string) ? null : `no handler gave ${value}`;
       case "sum": {
         const count = input.count as number;
-        return !broken && value === count * (count + 1) / 2 ? null : `${value} of ${count} items, broken off: ${broken}`;
+        return !broken && value === count * (count + 1) / 2
+          ? null
+          : `${value} of ${count} items, broken off: ${broken}`;
       }
       default:
         return method satisfies never;
@@ -406,7 +377,9 @@ export class Ledger {
     if (told.code === "conflict") {
       return seen.variants.size > 1 && (seen.outcome === null || seen.outcome.variant !== variant)
         ? null
-        : `the key was used with ${[...seen.variants].join(" and ")}, and came to ${JSON.stringify(seen.outcome)}`;
+        : `the key was used with ${[...seen.variants].join(" and ")}, and came to ${
+          JSON.stringify(seen.outcome)
+        }`;
     }
     const word = told.ok ? JSON.stringify(told.value) : told.code;
     if (seen.outcome === null) seen.outcome = { variant, told: word };

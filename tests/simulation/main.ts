@@ -61,12 +61,21 @@ async function sweep(): Promise<boolean> {
   console.log(
     `\n${ran} seeds from ${first}, ${steps} steps, ${failed.length} failed, ${seconds.toFixed(1)} s`,
   );
-  const faults = [...counts].filter(([what]) => isFault(what));
-  const others = [...counts].filter(([what]) => !isFault(what));
-  console.log(`faults: ${faults.reduce((sum, [, count]) => sum + count, 0)}`);
-  for (const [what, count] of faults.sort()) console.log(`  ${what}: ${count}`);
-  console.log("what moved:");
-  for (const [what, count] of others.sort()) console.log(`  ${what}: ${count}`);
+  const print = (title: string, kept: (what: string) => boolean) => {
+    const some = [...counts].filter(([what]) => kept(what)).sort();
+    console.log(`${title}: ${some.reduce((sum, [, count]) => sum + count, 0)}`);
+    for (const [what, count] of some) console.log(`  ${what}: ${count}`);
+  };
+  const isAnswer = (what: string) => what.startsWith("answered ");
+  const isOperation = (what: string) => what.startsWith("operation");
+  const isTransaction = (what: string) =>
+    what.startsWith("transactions") || what.startsWith("commits with data");
+  const isOther = (what: string) => ![isFault, isAnswer, isOperation, isTransaction].some((is) => is(what));
+  print("faults", isFault);
+  print("calls answered", isAnswer);
+  print("operations, their calls and their records", isOperation);
+  print("transactions and their commits", isTransaction);
+  print("what moved", isOther);
   if (failed.length > 1) console.log(`failed: ${failed.join(" ")}`);
   return failed.length === 0;
 }

@@ -226,7 +226,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "what went on from a dropped transaction is committed",
     file: queue,
-    from: `if (ripe !== first && ![...ripe.run.reads.keys()].some((entry) => undone.has(entry))) return true;`,
+    from:
+      `if (ripe !== first && ![...ripe.run.reads.keys()].some((entry) => undone.has(entry))) return true;`,
     to: `if (ripe !== first) return true;`,
   },
   {

@@ -8,7 +8,7 @@
 import { MUTANTS } from "./mutant_list.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
-const COPIED = ["deno.json", "deno.lock", "src", "tests"];
+const COPIED = ["deno.json", "deno.lock", "docs", "src", "tests"];
 const SEEDS = 500;
 /** A mutant that hangs is found too. Milliseconds. */
 const PATIENCE_MS = 150_000;

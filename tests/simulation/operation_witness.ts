@@ -34,7 +34,9 @@ export class OperationWitness {
     for (const key of deletes) if (key[0] === "node") this.#renewed(key[1] as string, 0, now);
     for (const { key, value } of puts) {
       if (key[0] === "node") this.#renewed(key[1] as string, decodeNode(value).expiresAt, now);
-      if (key[0] === "operation") this.#written(key[1] as string, decodeOperation(decodeDatum(value)), by, now);
+      if (key[0] === "operation") {
+        this.#written(key[1] as string, decodeOperation(decodeDatum(value)), by, now);
+      }
     }
   }
 

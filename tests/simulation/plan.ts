@@ -82,7 +82,10 @@ export function planOf(seed: number): Plan {
   const mix = work.pick(MIXES);
   const clients = Array.from(
     { length: random.between(1, 4) + (works && work.chance(0.3) ? 2 : 0) },
-    (_, i) => ({ ...clientSpec(random, i, sizes, duration), ...workSpec(work, works ? mix : null, duration) }),
+    (_, i) => ({
+      ...clientSpec(random, i, sizes, duration),
+      ...workSpec(work, works ? mix : null, duration),
+    }),
   );
   const spread = random.pick([0, 200, 2_000]);
   return {
@@ -154,7 +157,11 @@ function workSpec(
 ): Pick<ClientSpec, "principal" | "work" | "mix"> {
   const principal = random.pick(["", "ada", "ada", "eve"]);
   const work = random.pick([20, 60, 150]);
-  return { principal, work: mix === null ? 0 : Math.min(work, Math.ceil(duration / 100)), mix: mix ?? MIXES[0] };
+  return {
+    principal,
+    work: mix === null ? 0 : Math.min(work, Math.ceil(duration / 100)),
+    mix: mix ?? MIXES[0],
+  };
 }
 
 /** Everything; transactions that contend; calls and messages before an accept. */

@@ -21,6 +21,8 @@ const CATCH_UP_MS = 240_000;
 const DRAIN_MS = 5_000;
 const CLOSE_MS = 60_000;
 const SETTLE_MS = 60_000;
+/** What takes longest is handled in this time. */
+const HANDLED_MS = 10_000;
 /** A lost node is found out, and what it left is done, in this time. */
 const TAKEN_UP_MS = 90_000;
 
@@ -61,9 +63,11 @@ async function untilQuiet(cluster: Cluster): Promise<void> {
     for (const node of cluster.nodes) node.restart();
   }
   for (const client of behind()) cluster.fail(`not caught up: ${client.describe()}`);
+  // A message without a reply may be handled again, of which its client hears nothing.
+  await pass(cluster, HANDLED_MS);
   for (const client of clients) {
     if (client instanceof ForeignClient && client.caughtUp && !client.shared && !client.isClosing) {
-      cluster.judgeBooks(client);
+      cluster.judge.books(client);
     }
   }
 }
@@ -73,7 +77,7 @@ async function pass(cluster: Cluster, ms: number): Promise<void> {
   const stop = () => cluster.failure !== null;
   for (let passed = 0; passed < ms && !stop(); passed += 1_000) {
     await cluster.timeline.run(Math.min(1_000, ms - passed), stop);
-    cluster.look();
+    cluster.judge.look();
   }
 }
 
@@ -101,7 +105,9 @@ async function untilOrphaned(cluster: Cluster): Promise<void> {
   await pass(cluster, TAKEN_UP_MS);
   node.restart();
   const left = [...cluster.ledger.undone(client.uid), ...cluster.ledger.unhandled(client.uid)];
-  if (left.length > 0) cluster.fail(`never done: ${left.map(({ id }) => id).join(" ")}: ${client.describe()}`);
+  if (left.length > 0) {
+    cluster.fail(`never done: ${left.map(({ id }) => id).join(" ")}: ${client.describe()}`);
+  }
 }
 
 /** Some clients say goodbye, the others are never heard of again; after all windows nothing may be left of any. */
@@ -159,7 +165,7 @@ async function judgeWhatIsLeft(cluster: Cluster): Promise<void> {
   for (const { registry } of nodes) void registry.committer.idle().then(() => idle++);
   await timeline.run(100, () => false);
   if (idle < nodes.length) cluster.fail("a committer is not idle");
-  cluster.judgeServices();
+  cluster.judge.services();
   for (const node of nodes) void node.stopHousekeeping();
   await timeline.run(5_000, () => false);
   for (const { process } of nodes) {

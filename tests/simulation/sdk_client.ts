@@ -8,6 +8,7 @@ import {
   type Session,
 } from "../../src/client/mod.ts";
 import type { SeededRandom } from "../support/seeded_random.ts";
+import { SdkCalls } from "./sdk_calls.ts";
 import type { ClientHost, ClientSpec, SimClient } from "./sim_client.ts";
 import type { SimNode } from "./sim_node.ts";
 import type { SimProcess } from "./sim_process.ts";
@@ -31,6 +32,8 @@ export class SdkClient implements SimClient {
   #process: SimProcess;
   #live: Session;
   #connection: Connection;
+  /** Calls and messages beside the requests; null: none. */
+  #calls: SdkCalls | null = null;
   #progress: Progress = BEGINNING;
   #closing = false;
   #resting = false;
@@ -54,7 +57,7 @@ export class SdkClient implements SimClient {
   get caughtUp(): boolean {
     const done = this.#resting || this.#progress.sent >= this.spec.requests;
     return this.#live.phase === "attached" && done && this.#live.unacked === 0 &&
-      isComplete(this.#progress, this.#host.sizes);
+      isComplete(this.#progress, this.#host.sizes) && (this.#calls?.quiet ?? true);
   }
 
   rest(): void {
@@ -106,7 +109,7 @@ export class SdkClient implements SimClient {
     const { id, phase, unacked } = this.#live;
     return `${this.spec.name} ${
       JSON.stringify({ id, phase, unacked, over: this.over, progress: this.#progress })
-    }`;
+    } ${this.#calls?.describe() ?? ""}`;
   }
 
   #begin(): [SimProcess, Session, Connection] {
@@ -119,6 +122,7 @@ export class SdkClient implements SimClient {
       ...(windowBytes === undefined ? {} : { windowBytes }),
       ...(this.spec.stored ? { storage: this.#storageOf(process) } : {}),
       reconnect,
+      ...(this.spec.principal === "" ? {} : { auth: () => this.spec.principal }),
       probe: false,
       clock: process.clock,
       random: this.#random.fork(),
@@ -132,9 +136,21 @@ export class SdkClient implements SimClient {
     session.on("ended", ({ reason, detail }) => this.#over(process, reason, detail));
     const connection = this.#connection = session.open("work");
     this.#progress = BEGINNING;
+    this.#calls = this.#callsIn(process, session);
     void this.#consume(process, connection);
     this.#produceLater(process);
     return [process, session, connection];
+  }
+
+  /** A page that may be reloaded would have to claim its calls: only others call. */
+  #callsIn(process: SimProcess, live: Session): SdkCalls | null {
+    const { stored, work, principal, mix, settings } = this.spec;
+    if (stored || work === 0) return null;
+    const { ledger, accounts } = this.#host;
+    const session = ledger.session(settings.durability !== "ephemeral", principal);
+    live.on("connected", ({ session: id }) => void (session.id = id));
+    for (const event of ["lost", "ended", "taken-over"] as const) live.on(event, () => ledger.lost(session));
+    return new SdkCalls({ process, live, random: this.#random, ledger, session, mix, accounts });
   }
 
   async #consume(process: SimProcess, connection: Connection): Promise<void> {
@@ -166,6 +182,8 @@ export class SdkClient implements SimClient {
   #produce(count: number): void {
     if (this.over !== null || this.#closing || this.#resting || this.#connection.id === 0) return;
     this.#restoreProgress();
+    const calls = this.#calls;
+    for (let i = 0; i < count && calls !== null && calls.made < this.spec.work; i++) calls.act();
     for (let i = 0; i < count && this.#progress.sent < this.spec.requests; i++) {
       if (outstanding(this.#progress) >= MOST_OUTSTANDING) return;
       const n = this.#progress.sent + 1;

@@ -205,7 +205,9 @@ function detailOf(message: SessionMessage): string {
       return ` r${message.request} ${message.method} ${JSON.stringify(options)}`;
     }
     case "response":
-      return ` r${message.request} ${message.ok ? "ok" : (decodeBody(message.body) as { readonly code: string }).code}`;
+      return ` r${message.request} ${
+        message.ok ? "ok" : (decodeBody(message.body) as { readonly code: string }).code
+      }`;
     case "cancel":
       return ` r${message.request}`;
     case "item":

@@ -251,7 +251,9 @@ Deno.test("a repeated operation is not in conflict with another argument that co
     let runs = 0;
     const shop = defineService({
       name: "shop",
-      methods: { pay: method({ input: z.int(), output: z.string(), retry }, (sum) => `${sum} in run ${++runs}`) },
+      methods: {
+        pay: method({ input: z.int(), output: z.string(), retry }, (sum) => `${sum} in run ${++runs}`),
+      },
     });
     const node = new TestNode({ services: [shop] });
     const client = await CallClient.open(node, "shop");
@@ -457,7 +459,10 @@ Deno.test("a call that is run again and answered at once takes nothing away from
   const service = defineService({
     name: "two",
     methods: {
-      quick: method({ output: z.int(), retry: "safe" }, (_, { again }) => again ? 1 : new Promise<number>(() => {})),
+      quick: method(
+        { output: z.int(), retry: "safe" },
+        (_, { again }) => again ? 1 : new Promise<number>(() => {}),
+      ),
       long: method({ output: z.int(), retry: "safe" }, (_, { again, signal }) => {
         lines.push(`long ${again}`);
         signal.addEventListener("abort", () => void lines.push(`aborted ${(signal.reason as Error).name}`));
@@ -477,4 +482,23 @@ Deno.test("a call that is run again and answered at once takes nothing away from
   await settle();
   assert.equal(client.answer(long)?.code, "cancelled");
   assert.deepEqual(lines, ["long false", "long true", "aborted cancelled"]);
+});
+
+// @rule call.timeout
+Deno.test("a deadline that passed while a refuted commit was under way ends its call also while the store does not answer", async () => {
+  const it = new Bank();
+  const node = it.node();
+  const client = await CallClient.open(node, "bank");
+  const rival = await CallClient.open(it.node(), "bank");
+  await client.ask("add", { name: "x", by: 1 });
+  await rival.ask("add", { name: "x", by: 1 });
+  it.store.failAtomics("hold", "hold");
+  client.call("add", { name: "x", by: 1 }, { timeout: 500 });
+  await settle();
+  await it.clock.advance(600);
+  it.gates.set("x", new Promise(() => {}));
+  it.store.release(1);
+  for (let n = 0; n < 5; n++) await it.clock.advance(100);
+  const { mux } = node.registry.find(client.session!)!.state;
+  assert.equal(mux.connections.get(1)!.calls!.incoming.size, 0);
 });

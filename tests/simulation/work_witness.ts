@@ -82,16 +82,22 @@ export class WorkWitness {
     }
     if (core === null) return;
     if ((core.pendingAt === null) !== (core.work.length === 0)) {
-      this.#fail(`work: session ${session} has ${core.work.length} segments of work, pending at ${core.pendingAt}`);
+      this.#fail(
+        `work: session ${session} has ${core.work.length} segments of work, pending at ${core.pendingAt}`,
+      );
     }
     const there = new Set<number>();
     for (const segment of core.work) {
       const parts = workKeys(session, segment).map((key) => this.#values.get(key.join("/")));
       if (parts.some((part) => part === undefined)) {
-        return this.#fail(`work: segment ${segment.epoch}/${segment.flush} of session ${session} is not there`);
+        return this.#fail(
+          `work: segment ${segment.epoch}/${segment.flush} of session ${session} is not there`,
+        );
       }
       const bytes = parts as Uint8Array[];
-      const whole = bytes.length === 1 ? bytes[0]! : join(bytes, bytes.reduce((sum, { length }) => sum + length, 0));
+      const whole = bytes.length === 1
+        ? bytes[0]!
+        : join(bytes, bytes.reduce((sum, { length }) => sum + length, 0));
       for (const { seq } of decodeWork(whole)) there.add(seq);
     }
     this.most = Math.max(this.most, there.size);
@@ -100,7 +106,9 @@ export class WorkWitness {
     for (const [id, seqs] of unfinished) {
       const missing = seqs.filter((seq) => !there.has(seq));
       if (missing.length > 0) {
-        return this.#fail(`work: ${missing.join(" ")} of connection ${id} of session ${session} is not stored`);
+        return this.#fail(
+          `work: ${missing.join(" ")} of connection ${id} of session ${session} is not stored`,
+        );
       }
       const early = seqs.filter((seq) => seq > core.received);
       if (early.length > 0) this.#fail(`work: ${early.join(" ")} of session ${session} was not taken`);
