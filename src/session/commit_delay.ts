@@ -12,6 +12,11 @@ export interface Unsettled {
   readonly startedTransactions: Pick<TransactionQueue, "busy" | "decided"> | null;
 }
 
+/** True while something has just begun that a commit may wait a moment for. */
+export function unsettled(session: Unsettled, services: { readonly fresh: boolean }): boolean {
+  return services.fresh || session.startedTransactions?.busy === true;
+}
+
 /** See the top of this file. No timer: a handler that really waits for something is waited for no longer. */
 export class CommitDelay {
   readonly #session: Unsettled;
@@ -29,9 +34,8 @@ export class CommitDelay {
     this.#commits = commits;
   }
 
-  /** Has a commit asked for, at once if nothing is unsettled. */
+  /** Has a commit asked for once nothing is unsettled, or what is had its moment. */
   request(): void {
-    if (!this.#unsettled) return this.#commits.request();
     if (this.#waits) return;
     this.#waits = true;
     let left = FRESH_MICROTASKS;
@@ -41,7 +45,7 @@ export class CommitDelay {
       // While one transaction after the other is decided, the next may be as well.
       if (this.#decided !== decided && ++looks < MOST_LOOKS) left = FRESH_MICROTASKS;
       decided = this.#decided;
-      if (this.#unsettled && --left > 0) return queueMicrotask(look);
+      if (unsettled(this.#session, this.#services) && --left > 0) return queueMicrotask(look);
       this.#waits = false;
       this.#services.settleForIt();
       this.#commits.request();
@@ -51,9 +55,5 @@ export class CommitDelay {
 
   get #decided(): number {
     return this.#session.startedTransactions?.decided ?? 0;
-  }
-
-  get #unsettled(): boolean {
-    return this.#services.fresh || this.#session.startedTransactions?.busy === true;
   }
 }

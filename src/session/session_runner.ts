@@ -10,7 +10,7 @@ import type { Put } from "../storage/session_store.ts";
 import type { StoredSession } from "../storage/session_write.ts";
 import { Turn } from "../system/turn.ts";
 import { durableTransactions, ephemeralTransactions } from "./session_transactions.ts";
-import { CommitDelay } from "./commit_delay.ts";
+import { CommitDelay, unsettled } from "./commit_delay.ts";
 import type { Link } from "./link.ts";
 import { LiveCredentials } from "./live_credentials.ts";
 import type { AttachRequest, RunnerHost } from "./runner_host.ts";
@@ -39,11 +39,11 @@ export class SessionRunner implements ServedSession, CommittedSession {
   readonly #commits: SessionCommits;
   readonly #meter: SessionMeter;
   readonly #timer: SessionTimer;
-  readonly #delay: CommitDelay;
-  /** What services do outside of a turn is a turn of its own, however many steps it takes. */
-  readonly #late: Turn;
   /** Made when they are first needed: most sessions never do. */
   #credentials: LiveCredentials | null = null;
+  #delay: CommitDelay | null = null;
+  /** What services do outside of a turn is a turn of its own, however many steps it takes. */
+  #late: Turn | null = null;
   #transactions: TransactionQueue | null = null;
   #inTurn = false;
   #gone = false;
@@ -59,8 +59,6 @@ export class SessionRunner implements ServedSession, CommittedSession {
     this.#commits = new SessionCommits(this, host, stored);
     this.#meter = new SessionMeter(host.metrics, state.delivery);
     this.#timer = new SessionTimer(host.clock, () => this.#woke());
-    this.#delay = new CommitDelay(this, this.#services, this.#commits);
-    this.#late = new Turn(() => this.#lateTurnEnded());
     this.#unresumed = restored;
   }
 
@@ -191,12 +189,12 @@ export class SessionRunner implements ServedSession, CommittedSession {
       }
       : { kind: "service", action, now: clock.now() };
     this.perform(step(this.state, event));
-    if (!this.#inTurn) this.#late.touch();
+    if (!this.#inTurn) (this.#late ??= new Turn(() => this.#lateTurnEnded())).touch();
   }
 
   get transactions(): TransactionQueue {
     return this.#transactions ??= this.#commits.durable
-      ? durableTransactions(this.#host, () => this.#delay.request())
+      ? durableTransactions(this.#host, () => this.#requestCommit())
       : ephemeralTransactions(this.#host, this);
   }
 
@@ -213,7 +211,7 @@ export class SessionRunner implements ServedSession, CommittedSession {
           this.#conduits.transmit(effect);
           break;
         case "commit":
-          this.#delay.request();
+          this.#requestCommit();
           break;
         case "established":
           this.#conduits.establish(this.state, effect, this.#meter);
@@ -262,6 +260,12 @@ export class SessionRunner implements ServedSession, CommittedSession {
       this.#inTurn = false;
     }
     this.#afterTurn();
+  }
+
+  /** Asks for a commit: at once, or when what has just begun had its moment to be part of it. */
+  #requestCommit(): void {
+    if (!unsettled(this, this.#services)) return this.#commits.request();
+    (this.#delay ??= new CommitDelay(this, this.#services, this.#commits)).request();
   }
 
   #lateTurnEnded(): void {

@@ -33,7 +33,8 @@ export type ServiceEffect = Of<
 export class SessionServices implements LifeHost {
   readonly session: ServedSession;
   readonly node: ServingNode;
-  readonly #lives = new Map<number, ConnectionLife>();
+  /** Made when something first lives: most idle sessions have nothing alive. */
+  #lives: Map<number, ConnectionLife> | null = null;
   #waiters: (() => boolean)[] = [];
   /** Handlers that run. */
   #running = 0;
@@ -83,15 +84,15 @@ export class SessionServices implements LifeHost {
       case "connection_ended":
         return this.#ended(effect.connection, effect.service, effect, "connection-ended");
       case "connection_ending":
-        return this.#lives.get(effect.connection)?.endCalls("connection-ended");
+        return this.#lives?.get(effect.connection)?.endCalls("connection-ended");
       case "call_over":
-        return this.#lives.get(effect.connection)?.overrule(effect.request, effect.reason);
+        return this.#lives?.get(effect.connection)?.overrule(effect.request, effect.reason);
       case "answered":
-        return this.#lives.get(effect.connection)?.answered(effect.request, effect.ok, effect.body);
+        return this.#lives?.get(effect.connection)?.answered(effect.request, effect.ok, effect.body);
       case "item":
-        return this.#lives.get(effect.connection)?.uploaded(effect.request, effect.body);
+        return this.#lives?.get(effect.connection)?.uploaded(effect.request, effect.body);
       case "upload_over":
-        return this.#lives.get(effect.connection)?.uploadOver(effect.request, effect.reason);
+        return this.#lives?.get(effect.connection)?.uploadOver(effect.request, effect.reason);
       case "credited":
         return this.serveWaiters();
       default:
@@ -157,8 +158,8 @@ export class SessionServices implements LifeHost {
     ending: { readonly reason: string; readonly detail: string },
     why: "connection-ended" | "moved",
   ): void {
-    const life = this.#lives.get(id);
-    this.#lives.delete(id);
+    const life = this.#lives?.get(id);
+    this.#lives?.delete(id);
     life?.end(why);
     const service = life?.service ?? this.node.services.get(name);
     try {
@@ -173,7 +174,7 @@ export class SessionServices implements LifeHost {
   // LifeHost
 
   lifeOf(id: number): ConnectionLife {
-    const found = this.#lives.get(id);
+    const found = this.#lives?.get(id);
     if (found !== undefined) return found;
     const service = this.node.services.get(this.session.state.mux.connections.get(id)?.service ?? "");
     return this.begin(id, service ?? NO_SERVICE);
@@ -187,12 +188,12 @@ export class SessionServices implements LifeHost {
 
   /** The life of a connection, if there is one. */
   lifeAt(id: number): ConnectionLife | undefined {
-    return this.#lives.get(id);
+    return this.#lives?.get(id);
   }
 
   begin(id: number, service: Service): ConnectionLife {
     const life = new ConnectionLife(this, id, service);
-    this.#lives.set(id, life);
+    (this.#lives ??= new Map()).set(id, life);
     return life;
   }
 
@@ -204,13 +205,13 @@ export class SessionServices implements LifeHost {
   /** One that a service opened stays: its handler is known nowhere else. */
   #forget(life: ConnectionLife): void {
     if (!life.idle || this.node.services.get(life.service.name) !== life.service) return;
-    if (this.#lives.get(life.id) === life) this.#lives.delete(life.id);
+    if (this.#lives?.get(life.id) === life) this.#lives?.delete(life.id);
   }
 
   /** The service does not take the connection after all. */
   abandon(id: number): void {
-    const life = this.#lives.get(id);
-    this.#lives.delete(id);
+    const life = this.#lives?.get(id);
+    this.#lives?.delete(id);
     life?.end("connection-ended");
   }
 
@@ -259,7 +260,7 @@ export class SessionServices implements LifeHost {
     const name = this.session.state.mux.connections.get(id)?.service;
     if (name === undefined) return;
     if (seq === null) return this.#deliverVolatile(id, name, body);
-    const service = this.#lives.has(id) ? undefined : this.node.services.get(name);
+    const service = this.#lives?.has(id) === true ? undefined : this.node.services.get(name);
     if (service !== undefined && service.messageKind !== "transaction") {
       return this.#deliverAtOnce(id, service, body, seq);
     }
@@ -290,7 +291,7 @@ export class SessionServices implements LifeHost {
   }
 
   #deliverVolatile(id: number, name: string, body: EncodedBody): void {
-    const service = this.#lives.get(id)?.service ?? this.node.services.get(name);
+    const service = this.#lives?.get(id)?.service ?? this.node.services.get(name);
     try {
       service?.onVolatile?.(new RunnerConnection(this, id), body);
     } catch (error) {
@@ -309,7 +310,7 @@ export class SessionServices implements LifeHost {
 
   /** The client accepted a connection that a service opened. */
   #opened(id: number, metadata: Metadata): void {
-    const service = this.#lives.get(id)?.service;
+    const service = this.#lives?.get(id)?.service;
     try {
       service?.onOpened?.(new RunnerConnection(this, id), metadata);
     } catch (error) {
@@ -325,7 +326,7 @@ export class SessionServices implements LifeHost {
 
   /** Null, and the connection ends, where this node does not serve it any more. */
   #lifeFor(id: number, name: string): ConnectionLife | null {
-    const found = this.#lives.get(id);
+    const found = this.#lives?.get(id);
     if (found !== undefined) return found;
     const service = this.node.services.get(name);
     if (service !== undefined) return this.begin(id, service);
