@@ -37,6 +37,9 @@ import type { Reason } from "./protocol/reasons.ts";
 import { demoService } from "./service/demo.ts";
 import { echo } from "./service/echo.ts";
 import type { Service } from "./service/service.ts";
+import type { ConnectOptions } from "./client/options.ts";
+import { hostOf } from "./client/connect.ts";
+import { Remotes } from "./remote/remotes.ts";
 import { Upstreams } from "./service/upstream.ts";
 import { wsUpstreams } from "./service/ws_upstream_socket.ts";
 import { NodeDirectory } from "./session/node_directory.ts";
@@ -96,11 +99,16 @@ export async function compose(settings: Settings, { env, log, ...parts }: NodePa
     ...{ clock, log, metrics, failed: upstreamFailed, timeout: settings.upstreamTimeout },
   });
   const watched: AdminService = adminService(clock, () => ({ registry, list, view, rates, log }));
+  const remotes = new Remotes(settings.remotes, {
+    hostFor: (url) => hostOf(url, remoteOptions(settings.remoteToken)),
+    ...{ clock, log, metrics, timeout: settings.upstreamTimeout },
+  });
   const [, ...served] = unambiguous([
     watched,
     echo,
     ...(settings.demo ? [demoService({ clock })] : []),
     ...upstreams.services,
+    ...remotes.services,
     ...parts.services,
   ]);
   const store = await openKvSessionStore(settings.kv, { clock }).catch((error) => {
@@ -267,6 +275,7 @@ export async function compose(settings: Settings, { env, log, ...parts }: NodePa
           },
           { name: "server", run: () => listener?.shutdown(), within: 300 },
           { name: "upstreams", run: () => upstreams.stop(), within: 100 },
+          { name: "remotes", run: () => remotes.stop(), within: 100 },
           { name: "rates", run: () => rates.stop(), within: 100 },
           { name: "errands", run: () => errands.stop(), within: 200 },
           { name: "sweeper", run: () => sweeper.stop(), within: 200 },
@@ -278,6 +287,11 @@ export async function compose(settings: Settings, { env, log, ...parts }: NodePa
       );
     },
   };
+}
+
+/** How this node is a client of other servers: what it has said to them is lost with its process. */
+function remoteOptions(token: string | undefined): ConnectOptions {
+  return token === undefined ? {} : { auth: () => token };
 }
 
 /** What answers at the paths that are nobody else's. */

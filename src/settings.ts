@@ -10,6 +10,7 @@ import type { AuthSettings } from "./access/authenticator_for.ts";
 import type { TrustedProxies } from "./access/client_address.ts";
 import type { LogLevel } from "./observe/log.ts";
 import { DEFAULT_LIMITS, type Limits } from "./protocol/limits.ts";
+import type { Remote } from "./remote/remote_names.ts";
 import type { Upstream } from "./service/upstream_names.ts";
 import type { StrangerLimits } from "./session/session_registry.ts";
 import type { SlotLimits } from "./session/slots_runner.ts";
@@ -48,6 +49,9 @@ export interface Settings {
   readonly demo: boolean;
   readonly upstreams: readonly Upstream[];
   readonly upstreamTimeout: number;
+  readonly remotes: readonly Remote[];
+  /** Absent: this node has no credentials for them. */
+  readonly remoteToken?: string;
   readonly logLevel: LogLevel;
   readonly region?: string;
   readonly adminToken?: string;
@@ -146,8 +150,12 @@ function settingsFrom(env: Readonly<Record<string, string>>): Settings {
     demo: env["HOLDFAST_DEMO"] === undefined ? isLoopback(host) : value(env, "HOLDFAST_DEMO") === "on",
     upstreams: value(env, "HOLDFAST_UPSTREAMS"),
     upstreamTimeout: value(env, "HOLDFAST_UPSTREAM_TIMEOUT"),
+    remotes: value(env, "HOLDFAST_REMOTES"),
     logLevel: value(env, "HOLDFAST_LOG_LEVEL"),
     ...(region === undefined ? {} : { region }),
+    ...(env["HOLDFAST_REMOTE_TOKEN"] === undefined
+      ? {}
+      : { remoteToken: value(env, "HOLDFAST_REMOTE_TOKEN") }),
     ...(env["HOLDFAST_ADMIN_TOKEN"] === undefined ? {} : { adminToken: value(env, "HOLDFAST_ADMIN_TOKEN") }),
   };
 }

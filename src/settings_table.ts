@@ -6,11 +6,13 @@ import {
   choice,
   claimText,
   count,
+  credential,
   duration,
   hostName,
   keySetUrl,
   MIB,
   origins,
+  remotes,
   secret,
   storePath,
   trustedProxies,
@@ -167,7 +169,27 @@ export const TABLE = {
     ),
     secret: true as const,
   },
-  HOLDFAST_UPSTREAM_TIMEOUT: setting(duration(HOUR), "10s", "How long an upstream may take to open."),
+  HOLDFAST_UPSTREAM_TIMEOUT: setting(
+    duration(HOUR),
+    "10s",
+    "How long an upstream may take to open, and a remote to accept.",
+  ),
+  HOLDFAST_REMOTES: {
+    ...setting(
+      remotes,
+      "",
+      "Services of other Holdfast servers that clients reach as `remote:NAME`: NAME=URL#SERVICE, with commas.",
+    ),
+    secret: true as const,
+  },
+  HOLDFAST_REMOTE_TOKEN: {
+    ...setting(
+      credential,
+      undefined,
+      "What this node says who it is with, to the servers of its remotes.",
+    ),
+    secret: true as const,
+  },
   HOLDFAST_LOG_LEVEL: setting(choice("debug", "info", "warn", "error"), "info", "The least that is logged."),
   HOLDFAST_REGION: setting(
     z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, "1 to 64 letters, digits, dots, dashes or underscores"),

@@ -2,6 +2,8 @@
 
 import { z } from "zod";
 import { parseNetworks, type TrustedProxies } from "./access/client_address.ts";
+import { AUTH_CHARACTERS } from "./protocol/limits.ts";
+import { parseRemotes, type Remote } from "./remote/remote_names.ts";
 import { parseUpstreams, type Upstream } from "./service/upstream_names.ts";
 
 /** Bytes in a mebibyte. */
@@ -82,6 +84,12 @@ export function secret(least: number): z.ZodType<string, string> {
   });
 }
 
+/** What a node says who it is with. The message that refuses it does not repeat it. */
+export const credential: z.ZodType<string, string> = parsed(
+  `1 to ${AUTH_CHARACTERS} characters without spaces, such as a JWT`,
+  (text) => text.length <= AUTH_CHARACTERS && /^\S+$/.test(text) ? text : undefined,
+);
+
 /** What a claim of a token is compared with. */
 export const claimText: z.ZodType<string, string> = parsed("1 to 512 characters", (text) => {
   return text.length >= 1 && text.length <= 512 ? text : undefined;
@@ -114,6 +122,15 @@ export const upstreams: z.ZodType<readonly Upstream[], string> = z.string().tran
   const result = parseUpstreams(text);
   if (result.ok) return result.upstreams;
   const allowed = "a comma-separated list of NAME=URL such as chat=ws://127.0.0.1:9000/";
+  context.addIssue({ code: "custom", message: `${allowed}; ${result.problem}` });
+  return z.NEVER;
+});
+
+/** Named services of other servers; the message that refuses them says what is wrong and repeats no URL. */
+export const remotes: z.ZodType<readonly Remote[], string> = z.string().transform((text, context) => {
+  const result = parseRemotes(text);
+  if (result.ok) return result.remotes;
+  const allowed = "a comma-separated list of NAME=URL#SERVICE such as orders=https://orders.internal#orders";
   context.addIssue({ code: "custom", message: `${allowed}; ${result.problem}` });
   return z.NEVER;
 });

@@ -58,6 +58,7 @@ Deno.test("without an environment every setting has its default", () => {
     tokenReuse: "keep",
     upstreams: [],
     upstreamTimeout: 10_000,
+    remotes: [],
     demo: true,
     logLevel: "info",
   });
@@ -97,6 +98,8 @@ Deno.test("every setting can be set", () => {
     HOLDFAST_DEMO: "off",
     HOLDFAST_UPSTREAMS: "chat=ws://127.0.0.1:9000/socket,docs=wss://docs.example",
     HOLDFAST_UPSTREAM_TIMEOUT: "3s",
+    HOLDFAST_REMOTES: "orders=https://orders.internal,stock=http://127.0.0.1:8081#stock:v2",
+    HOLDFAST_REMOTE_TOKEN: "a.b.c",
     HOLDFAST_LOG_LEVEL: "debug",
     HOLDFAST_REGION: "fra",
   });
@@ -130,6 +133,11 @@ Deno.test("every setting can be set", () => {
       { name: "docs", url: "wss://docs.example/" },
     ],
     upstreamTimeout: 3_000,
+    remotes: [
+      { name: "orders", url: "https://orders.internal/", service: "orders" },
+      { name: "stock", url: "http://127.0.0.1:8081/", service: "stock:v2" },
+    ],
+    remoteToken: "a.b.c",
     logLevel: "debug",
     region: "fra",
   });
@@ -191,6 +199,16 @@ const WRONG: Record<string, readonly string[]> = {
     "chat=ws://h/#x",
   ],
   HOLDFAST_UPSTREAM_TIMEOUT: ["0s", "2h"],
+  HOLDFAST_REMOTES: [
+    "orders",
+    "Orders=https://h/",
+    "a=https://h/,a=https://i/",
+    "a=ftp://h/",
+    "a=h:80",
+    "a=https://user:pass@h/",
+    "a=https://h/#Not a service",
+  ],
+  HOLDFAST_REMOTE_TOKEN: ["", "two words", "x".repeat(20_000)],
   HOLDFAST_LOG_LEVEL: ["verbose", "INFO"],
   HOLDFAST_REGION: ["", "a b", "x".repeat(65)],
 };

@@ -1,6 +1,8 @@
 /** What can happen to a client's session, and what its machine asks for: types. */
 
-import type { ConduitMessage, EncodedBody, Message, Metadata } from "../protocol/messages.ts";
+import type { MuxOutcome } from "../connection/mux_model.ts";
+import type { Relayed } from "../connection/relay_state.ts";
+import type { ConduitMessage, EncodedBody, Message, Metadata, SessionMessage } from "../protocol/messages.ts";
 import type { Violation } from "../protocol/rules.ts";
 import type { SessionEvents } from "./api.ts";
 import type { CallWords } from "./client_call_model.ts";
@@ -20,7 +22,11 @@ export type ConnectionAct =
     readonly metadata: Metadata | undefined;
     /** Plain messages that the server may have under way (`connection.credit`). */
     readonly messageCredit: number | undefined;
+    /** What is heard on it is passed on as it is (`connection.proxy`). */
+    readonly relayed?: boolean;
   }
+  /** Says what somebody else said. Ask for room before. */
+  | { readonly kind: "relay"; readonly payload: Relayed }
   | {
     readonly kind: "send";
     readonly connection: number;
@@ -144,6 +150,10 @@ export type ClientEffect =
   | { readonly kind: "forget" }
   | { readonly kind: "accepted"; readonly connection: number }
   | { readonly kind: "arrived"; readonly connection: number }
+  /** Pass on what was heard on a connection that is relayed. */
+  | { readonly kind: "relayed"; readonly message: SessionMessage; readonly outcome: MuxOutcome }
+  /** More may be said on the connections that are relayed. */
+  | { readonly kind: "room" }
   | { readonly kind: "volatile"; readonly connection: number; readonly body: EncodedBody }
   | { readonly kind: "connection_over"; readonly connection: number; readonly ending: ConnectionEnding }
   /** A send is safe. */

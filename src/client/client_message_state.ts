@@ -87,6 +87,9 @@ function handleSessionMessage(
   state.changes++;
   progressed(state);
   const outcome = mux.receive(state.mux, message, moment.now);
+  if (state.relayed.has(message.connection) && (mux.isPassedOn(outcome) || outcome.kind === "accepted")) {
+    return void effects.push({ kind: "relayed", message, outcome });
+  }
   switch (outcome.kind) {
     case "message":
       return deliver(state, outcome.connection, outcome.body, effects);

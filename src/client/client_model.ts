@@ -187,6 +187,8 @@ export interface ClientState {
   repeatable: RepeatableCall[];
   /** Connections that carry repeated calls. */
   readonly hidden: Set<number>;
+  /** Connections on which what is heard is passed on as it is. */
+  readonly relayed: Set<number>;
   /** What waits for the application to consume it. */
   inboxBytes: number;
   /** What waits to be numbered. */
@@ -251,6 +253,7 @@ export function newClient(settings: ClientSettings, challenge: string): ClientSt
     served: new Set(),
     repeatable: [],
     hidden: new Set(),
+    relayed: new Set(),
     inboxBytes: 0,
     waitingBytes: 0,
     keptBytes: 0,

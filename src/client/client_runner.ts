@@ -222,6 +222,10 @@ export class ClientRunner {
         return;
       case "accepted":
         return void this.#notices.push(() => listener.accepted(state, effect.connection));
+      case "relayed":
+        return void this.#notices.push(() => listener.relayed?.(state, effect.message, effect.outcome));
+      case "room":
+        return void this.#notices.push(() => listener.room?.());
       case "arrived":
         return void this.#notices.push(() => listener.arrived(state, effect.connection));
       case "volatile":

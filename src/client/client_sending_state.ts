@@ -1,6 +1,7 @@
 /** The part of the client's machine that has its connections: what leaves on them, and what must wait, in order. */
 
 import * as mux from "../connection/mux_state.ts";
+import { relay } from "../connection/relay_state.ts";
 import { VOLATILE_PENDING } from "../protocol/limits.ts";
 import type { EncodedBody, Metadata } from "../protocol/messages.ts";
 import { hasRoom } from "../session/delivery_state.ts";
@@ -23,8 +24,12 @@ export function connectionActed(state: ClientState, event: ConnectionAct, effect
       });
       const { connection: id, service } = payload;
       state.connections.set(id, newConnection(id, service, { offer: metadata }));
+      if (event.relayed === true) state.relayed.add(id);
       return number(state, payload);
     }
+    case "relay":
+      for (const payload of relay(state.mux, event.payload)) number(state, payload);
+      return;
     case "send":
       return send(state, event.connection, event.body, event.ticket, effects);
     case "send_volatile":
@@ -130,6 +135,7 @@ export function connectionOver(
   effects: ClientEffect[],
 ): void {
   connection.over = ending;
+  state.relayed.delete(connection.id);
   callsOver(state, connection, ending, effects);
   const { reason, detail } = ending;
   for (let item = takeWaiting(state, connection); item !== undefined; item = takeWaiting(state, connection)) {

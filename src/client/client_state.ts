@@ -97,6 +97,7 @@ export function step(state: ClientState, event: ClientEvent): ClientEffect[] {
       if (state.attached === null && state.dialling === null) dial(state, event, effects);
       break;
     case "open":
+    case "relay":
     case "send":
     case "send_volatile":
     case "consumed":
@@ -257,6 +258,7 @@ function probe(state: ClientState, now: number): void {
 function turnEnded(state: ClientState, moment: Moment, effects: ClientEffect[]): void {
   drain(state, moment, effects);
   if (state.hidden.size > 0) endHidden(state, effects);
+  if (state.relayed.size > 0) effects.push({ kind: "room" });
   if (state.changes > state.storedChanges) {
     const point = storePoint(state);
     if (!state.settings.stored) secured(state, point, moment.now, effects);

@@ -10,6 +10,7 @@ import { LiveSession } from "./live_session.ts";
 import { checkMetadata } from "./names.ts";
 import type { ClientStorage, ConnectOptions, KeyValueStorage } from "./options.ts";
 import { watchPage } from "./page_signals.ts";
+import type { RunnerHost } from "./runner_ports.ts";
 import { exponentialBackoff } from "./reconnect_policy.ts";
 import { dialWebSocket, socketUrl } from "./web_socket_dialer.ts";
 
@@ -23,8 +24,14 @@ import { dialWebSocket, socketUrl } from "./web_socket_dialer.ts";
  * @throws TypeError or RangeError for a url or an option that cannot be.
  */
 export function connect(url: string, options: ConnectOptions = {}): Session {
+  const host = hostOf(url, options);
+  return new LiveSession(host, options.serve ?? [], options.probe === false ? () => () => {} : watchPage);
+}
+
+/** What a session's runner is given. @throws As {@link connect}. */
+export function hostOf(url: string, options: ConnectOptions): RunnerHost {
   const dialled = socketUrl(url);
-  const host = {
+  return {
     url: dialled,
     subprotocol: options.encoding === "json" ? "holdfast.v1.json" : "holdfast.v1.msgpack",
     settings: settingsFrom(options),
@@ -35,8 +42,7 @@ export function connect(url: string, options: ConnectOptions = {}): Session {
     storageKey: options.storageKey ?? `holdfast ${dialled}`,
     auth: options.auth ?? null,
     startAnew: options.startAnewWhenLost ?? false,
-  } as const;
-  return new LiveSession(host, options.serve ?? [], options.probe === false ? () => () => {} : watchPage);
+  };
 }
 
 function settingsFrom(options: ConnectOptions): ClientSettings {

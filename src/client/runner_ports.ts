@@ -1,7 +1,8 @@
 /** What a client's runner is given, and whom it tells. */
 
+import type { MuxOutcome } from "../connection/mux_model.ts";
 import type { Subprotocol } from "../protocol/codec.ts";
-import type { EncodedBody } from "../protocol/messages.ts";
+import type { EncodedBody, SessionMessage } from "../protocol/messages.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Random } from "../system/random.ts";
 import type { Act, ClientEffect, ClientEvent, Moment, Told } from "./client_events.ts";
@@ -29,6 +30,10 @@ export interface RunnerListener {
   told(event: Told): void;
   accepted(state: ClientState, connection: number): void;
   arrived(state: ClientState, connection: number): void;
+  /** Something was heard on a connection that was opened to be relayed. */
+  relayed?(state: ClientState, message: SessionMessage, outcome: MuxOutcome): void;
+  /** More may be said on such connections. */
+  room?(): void;
   volatile(state: ClientState, connection: number, body: EncodedBody): void;
   over(state: ClientState, connection: number, ending: ConnectionEnding): void;
   /** The server opened a connection, or one that it opened was restored. */

@@ -125,6 +125,24 @@ export function makeCall(
   return { call, options };
 }
 
+/** Makes a call that somebody else made, with its ids: they must be above all that this side used on the connection. */
+export function relayCall(state: CallsState, { request, method, options = {} }: Call): void {
+  const { upload, download, credit = INITIAL_CREDIT } = options;
+  const call: OutgoingCall = {
+    request,
+    method,
+    upload: upload === undefined ? null : { id: upload, end: newSending(INITIAL_CREDIT) },
+    download: download === undefined ? null : { id: download, end: newReceiving(credit) },
+  };
+  state.highestOutgoing = request;
+  state.outgoing.set(request, call);
+  for (const id of [upload, download]) {
+    if (id === undefined) continue;
+    state.highestOwnChannel = Math.max(state.highestOwnChannel, id);
+    state.channels.set(id, call);
+  }
+}
+
 /** Takes an answer: the call is over. Null: it answers nothing in flight. */
 export function receiveResponse(
   state: CallsState,

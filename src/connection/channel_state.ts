@@ -76,3 +76,9 @@ export function consume(receiving: Receiving, items = 1): number {
   receiving.granted += additional;
   return additional;
 }
+
+/** Grants what somebody else decided on: as many more as that one took (`connection.proxy`). */
+export function grant(receiving: Receiving, additional: number): void {
+  receiving.consumed += additional;
+  receiving.granted += additional;
+}

@@ -47,6 +47,8 @@ export interface ConnectionState {
   unsettled: number;
   /** Messages that this side wants sent and that wait for credit. */
   waiting: EncodedBody[];
+  /** What is heard on it is passed on as it is (`connection.proxy`). Not kept: such a connection ends with its process. */
+  relayed: boolean;
 }
 
 export interface MuxState {
@@ -87,12 +89,34 @@ export function newConnection(id: number, service: string, phase: ConnectionPhas
     ending: null,
     unsettled: 0,
     waiting: NO_BODIES,
+    relayed: false,
   };
 }
 
 /** Shared by all connections on which nothing waits; replaced, never changed. */
 const NO_NUMBERS: number[] = [];
 const NO_BODIES: EncodedBody[] = [];
+
+/** What means nothing to this side where messages are passed on as they are: another side answers it. */
+const PASSED_ON = [
+  "message",
+  "called",
+  "answered",
+  "cancelled",
+  "item",
+  "channel_over",
+  "credited",
+  "messages_credited",
+] as const;
+const PASSED_ON_KINDS: ReadonlySet<MuxOutcome["kind"]> = new Set<MuxOutcome["kind"]>(PASSED_ON);
+
+/** An outcome that is passed on. */
+export type PassedOn = Extract<MuxOutcome, { readonly kind: typeof PASSED_ON[number] }>;
+
+/** True for what a connection that is relayed passes on. */
+export function isPassedOn(outcome: MuxOutcome): outcome is PassedOn {
+  return PASSED_ON_KINDS.has(outcome.kind);
+}
 
 /** What an arriving session message means. */
 export type MuxOutcome =

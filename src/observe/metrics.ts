@@ -24,8 +24,8 @@ export const OPERATION_WORDS = [
 /** One of {@link OPERATION_WORDS}. */
 export type OperationWord = typeof OPERATION_WORDS[number];
 
-/** Why an upstream could not be had. */
-export const UPSTREAM_REFUSALS = ["upstream-refused", "upstream-timeout"] as const;
+/** Why an upstream or a remote could not be had. */
+export const UPSTREAM_REFUSALS = ["upstream-refused", "upstream-timeout", "remote-timeout"] as const;
 /** One of {@link UPSTREAM_REFUSALS}. */
 export type UpstreamRefusal = typeof UPSTREAM_REFUSALS[number];
 
@@ -72,7 +72,7 @@ export interface Metrics {
   transactionReran(cause: TransactionRerun): void;
   /** A call with an operation key was answered, or waits with others (`call.operation`). */
   operation(outcome: OperationWord): void;
-  /** An upstream could not be had. */
+  /** An upstream or a remote could not be had. */
   upstreamRefused(reason: UpstreamRefusal): void;
   /** A sweep is done. @param lag How late the oldest ending was that it found; 0 if none was due. */
   swept(lag: number): void;

@@ -110,7 +110,7 @@ export function instructionForCode(code: number): Instruction {
 }
 
 /**
- * Why a connection was rejected or ended by the side that names it, as far as this protocol and its `upstream:` services say so.
+ * Why a connection was rejected or ended by the side that names it, as far as this protocol, its `upstream:` and its `remote:` services say so.
  * Applications have their own words beside these, the codes of `rpc_codes.ts` among them.
  */
 export const CONNECTION_REASONS = [
@@ -129,6 +129,9 @@ export const CONNECTION_REASONS = [
   "upstream-too-big",
   "upstream-lost",
   "unsupported-body",
+  "remote-timeout",
+  "remote-lost",
+  "too-large",
 ] as const;
 
 /** A reason of this protocol for one connection's end. */

@@ -12,6 +12,8 @@ export interface OfferHost extends LifeHost {
   begin(id: number, service: Service): ConnectionLife;
   forgetIdle(life: ConnectionLife): void;
   abandon(id: number): void;
+  /** From now on everything that happens on the connection is passed on. */
+  relay(id: number, relays: NonNullable<Service["relays"]>, metadata: Metadata): void;
   /** What {@link LifeHost.begun} told of is over, without a life. */
   decided(): void;
 }
@@ -25,6 +27,7 @@ export function offer(host: OfferHost, id: number, name: string, metadata: Metad
     const detail = `no service ${JSON.stringify(name)} here`;
     return host.session.act({ do: "reject", connection: id, reason: "unknown-service", detail });
   }
+  if (service.relays !== undefined) return host.relay(id, service.relays, metadata);
   const connection = new RunnerConnection(host, id);
   // What the service does before it has accepted follows the accept.
   connection.collect();

@@ -2,8 +2,16 @@
 
 import type { Authentication } from "../access/authenticator.ts";
 import type { IncomingCall } from "../connection/call_state.ts";
-import type { Opening } from "../connection/mux_state.ts";
-import type { Ack, ConduitMessage, EncodedBody, Message, Metadata } from "../protocol/messages.ts";
+import type { Opening, PassedOn } from "../connection/mux_state.ts";
+import type { Relayed } from "../connection/relay_state.ts";
+import type {
+  Ack,
+  ConduitMessage,
+  EncodedBody,
+  Message,
+  Metadata,
+  SessionMessage,
+} from "../protocol/messages.ts";
 import type { Reason } from "../protocol/reasons.ts";
 import type { Violation } from "../protocol/rules.ts";
 import type { PeerCounters } from "./delivery_state.ts";
@@ -52,7 +60,11 @@ export type ServiceAction =
     readonly body: EncodedBody;
     readonly timeout: number | undefined;
   }
-  | { readonly do: "cancel"; readonly connection: number; readonly request: number };
+  | { readonly do: "cancel"; readonly connection: number; readonly request: number }
+  /** From now on what is heard on a connection is passed on as it is (`relayed`). */
+  | { readonly do: "relay_on"; readonly connection: number }
+  /** Says what somebody else said (`connection.proxy`). Ask for room before. */
+  | { readonly do: "relay"; readonly connection: number; readonly payload: Relayed };
 
 export type SessionEvent =
   /** An admitted handshake. The runner has judged it (`session_admission.ts`). */
@@ -193,6 +205,13 @@ export type SessionEffect =
     readonly connection: number;
     readonly request: number;
     readonly reason: string | null;
+  }
+  /** Pass on what was heard on a connection that is relayed. */
+  | {
+    readonly kind: "relayed";
+    readonly connection: number;
+    readonly message: SessionMessage;
+    readonly outcome: PassedOn;
   }
   /** Somebody may have waited for this credit. */
   | { readonly kind: "credited"; readonly connection: number }

@@ -89,6 +89,9 @@ function handleSessionMessage(
   if ("connection" in outcome && CHANGING.has(outcome.kind)) {
     state.changedConnections.add(outcome.connection);
   }
+  if (mux.isPassedOn(outcome) && state.mux.connections.get(outcome.connection)?.relayed === true) {
+    return passOn(state, message, outcome, now, effects);
+  }
   switch (outcome.kind) {
     case "message": {
       const { connection, body } = outcome;
@@ -170,6 +173,23 @@ function handleSessionMessage(
     default:
       return outcome satisfies never;
   }
+}
+
+/** What is heard on a connection that is relayed is for somebody else to answer, in time. */
+function passOn(
+  state: SessionState,
+  message: Exclude<Message, ConduitMessage>,
+  outcome: mux.PassedOn,
+  now: number,
+  effects: SessionEffect[],
+): void {
+  const { connection } = outcome;
+  if (outcome.kind === "called" && outcome.call.deadline !== null) {
+    state.callDeadline = Math.min(state.callDeadline, outcome.call.deadline);
+  }
+  // An operator's message may wait for that credit.
+  if (outcome.kind === "messages_credited") flushWaiting(state, connection, now, effects);
+  effects.push({ kind: "relayed", connection, message, outcome });
 }
 
 /** Outcomes after which the connection's record is another one, whatever else happens. */

@@ -1,6 +1,7 @@
 /** The part of the session machine that services drive: what each of their actions does. */
 
 import * as mux from "../connection/mux_state.ts";
+import { relay } from "../connection/relay_state.ts";
 import { VOLATILE_PENDING } from "../protocol/limits.ts";
 import type { EncodedBody, SessionPayload } from "../protocol/messages.ts";
 import { hasRoom } from "./delivery_state.ts";
@@ -131,6 +132,12 @@ export function serviceActed(
     }
     case "cancel":
       return say(mux.cancel(state.mux, id, action.request));
+    case "relay_on":
+      if (connection !== undefined) connection.relayed = true;
+      return;
+    case "relay":
+      for (const payload of relay(state.mux, action.payload)) say(payload);
+      return;
     default:
       return action satisfies never;
   }

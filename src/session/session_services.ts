@@ -9,6 +9,7 @@ import { offer } from "./connection_offer.ts";
 import { RunnerConnection } from "./runner_connection.ts";
 import type { LiveCall } from "./live_call.ts";
 import type { ServedSession, ServingNode } from "./served_session.ts";
+import { SessionRelays } from "./session_relays.ts";
 import type { SessionEffect } from "./session_model.ts";
 import { workStored } from "./work_state.ts";
 
@@ -27,6 +28,7 @@ export type ServiceEffect = Of<
   | "item"
   | "upload_over"
   | "credited"
+  | "relayed"
 >;
 
 /** A service that throws is logged and ends its connection, or fails its call; it never ends the session. */
@@ -35,6 +37,7 @@ export class SessionServices implements LifeHost {
   readonly node: ServingNode;
   /** Made when something first lives: most idle sessions have nothing alive. */
   #lives: Map<number, ConnectionLife> | null = null;
+  #relays: SessionRelays | null = null;
   #waiters: (() => boolean)[] = [];
   /** Handlers that run. */
   #running = 0;
@@ -72,6 +75,7 @@ export class SessionServices implements LifeHost {
 
   /** Carries out what the session machine decided about a connection. */
   perform(effect: ServiceEffect): void {
+    if (this.#relays?.perform(effect) === true) return;
     switch (effect.kind) {
       case "offer":
         return offer(this, effect.connection, effect.service, effect.metadata);
@@ -93,6 +97,7 @@ export class SessionServices implements LifeHost {
         return this.#lives?.get(effect.connection)?.uploaded(effect.request, effect.body);
       case "upload_over":
         return this.#lives?.get(effect.connection)?.uploadOver(effect.request, effect.reason);
+      case "relayed":
       case "credited":
         return this.serveWaiters();
       default:
@@ -102,6 +107,7 @@ export class SessionServices implements LifeHost {
 
   /** Tells whoever waits for room that there may be some. */
   serveWaiters(): void {
+    this.#relays?.room();
     if (this.#waiters.length === 0) return;
     const waiters = this.#waiters;
     this.#waiters = [];
@@ -151,13 +157,13 @@ export class SessionServices implements LifeHost {
     }
   }
 
-  /** Tells a service that a connection is gone from this node. */
   #ended(
     id: number,
     name: string,
     ending: { readonly reason: string; readonly detail: string },
     why: "connection-ended" | "moved",
   ): void {
+    this.#relays?.ended(id, ending);
     const life = this.#lives?.get(id);
     this.#lives?.delete(id);
     life?.end(why);
@@ -171,8 +177,6 @@ export class SessionServices implements LifeHost {
     this.serveWaiters();
   }
 
-  // LifeHost
-
   lifeOf(id: number): ConnectionLife {
     const found = this.#lives?.get(id);
     if (found !== undefined) return found;
@@ -184,7 +188,9 @@ export class SessionServices implements LifeHost {
     this.begin(id, handler);
   }
 
-  // Of offers
+  relay(id: number, relays: NonNullable<Service["relays"]>, metadata: Metadata): void {
+    (this.#relays ??= new SessionRelays(this.session)).begin(id, relays, metadata);
+  }
 
   /** The life of a connection, if there is one. */
   lifeAt(id: number): ConnectionLife | undefined {
@@ -254,7 +260,6 @@ export class SessionServices implements LifeHost {
     }
   }
 
-  /** Hands one message to the service of its connection. */
   #deliver(id: number, body: EncodedBody, seq: number | null): void {
     // A message before it in the same frame may have ended the connection.
     const name = this.session.state.mux.connections.get(id)?.service;
@@ -287,7 +292,8 @@ export class SessionServices implements LifeHost {
       return;
     }
     this.session.act({ do: "hold", connection: id, seq, body });
-    this.begin(id, service).await(connection, handling, seq);
+    // The handler may have called the client already.
+    (this.#lives?.get(id) ?? this.begin(id, service)).await(connection, handling, seq);
   }
 
   #deliverVolatile(id: number, name: string, body: EncodedBody): void {
@@ -308,7 +314,6 @@ export class SessionServices implements LifeHost {
     this.forgetIdle(life);
   }
 
-  /** The client accepted a connection that a service opened. */
   #opened(id: number, metadata: Metadata): void {
     const service = this.#lives?.get(id)?.service;
     try {

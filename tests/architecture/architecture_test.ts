@@ -63,7 +63,11 @@ Deno.test("dependencies point one way", () => {
       /^src\/settings\.ts$/,
     ],
     connection: [/^src\/protocol\//],
-    service: [/^src\/protocol\//],
+    service: [/^src\/(protocol|connection)\//],
+    remote: [
+      /^src\/(protocol|connection|service|client)\//,
+      /^src\/session\/delivery_state\.ts$/,
+    ],
     storage: [/^src\/protocol\//, /^src\/session\//, /^src\/connection\//],
     session: [
       /^src\/(protocol|connection|conduit|service|storage|observe|access)\//,

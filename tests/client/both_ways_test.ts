@@ -52,6 +52,27 @@ Deno.test("a method that asks its caller back: the server's call goes to the met
   ]);
 });
 
+// @rule call.once
+Deno.test("a handler of a message that asks the client back before anything else hears the answer", async () => {
+  const asking: Service = {
+    name: "asking",
+    onMessage: async (connection, body) => {
+      const outcome = await connection.call("think", body);
+      connection.send(outcome.ok ? outcome.body : encodeBody(outcome.error.code));
+    },
+  };
+  const { session } = world([asking]);
+  const connection = session.open("asking", { methods: { think: (what) => `${what}: 7` } });
+  const heard: BodyValue[] = [];
+  void (async () => {
+    for await (const message of connection) heard.push(message);
+  })();
+  await connection.send("of a number");
+  await connection.send("of another");
+  await settle();
+  assert.deepEqual(heard, ["of a number: 7", "of another: 7"]);
+});
+
 // @rule connection.open
 Deno.test("a service opens a connection to its client's service, and both talk on it", async () => {
   const seen: BodyValue[] = [];
