@@ -140,6 +140,7 @@ function settingsFrom(env: Readonly<Record<string, string>>): Settings {
     },
     strangers: {
       conduits: value(env, "HOLDFAST_UNAUTHENTICATED_CONDUITS"),
+      silent: value(env, "HOLDFAST_SILENT_CONDUITS"),
       reads: value(env, "HOLDFAST_UNAUTHENTICATED_READS"),
       handshakesPerAddress: value(env, "HOLDFAST_HANDSHAKES_PER_ADDRESS"),
       resumesPerAddress: value(env, "HOLDFAST_RESUMES_PER_ADDRESS"),

@@ -138,7 +138,12 @@ export const TABLE = {
   HOLDFAST_UNAUTHENTICATED_CONDUITS: setting(
     count(1, 1_000_000),
     "4096",
-    "Conduits whose handshake is not over; the one that was silent longest makes room.",
+    "Conduits whose handshake is not over.",
+  ),
+  HOLDFAST_SILENT_CONDUITS: setting(
+    count(1, 1_000_000),
+    "1024",
+    "Of these, the ones that have not said `start`; the one that was silent longest makes room.",
   ),
   HOLDFAST_UNAUTHENTICATED_READS: setting(
     count(1, 10_000),

@@ -75,11 +75,6 @@ export class Link implements ConduitHandler {
     return this.#startedAt;
   }
 
-  /** True until its `start` came. */
-  get waiting(): boolean {
-    return this.#phase === "waiting";
-  }
-
   /** Who is at the other end; {@link UNKNOWN_PEER} once the handshake is over. */
   get peer(): ConduitPeer {
     return this.#peer;

@@ -15,6 +15,8 @@ import type { SlotLimits } from "./slots_runner.ts";
 export interface StrangerLimits {
   /** Conduits whose handshake is not over. */
   readonly conduits: number;
+  /** Of these, the ones that have not said `start`. */
+  readonly silent: number;
   /** Reads of the store on behalf of those who are not authenticated, at once. */
   readonly reads: number;
   /** New handshakes per second and address. */
@@ -26,6 +28,7 @@ export interface StrangerLimits {
 /** The defaults of the settings. */
 export const DEFAULT_STRANGERS: StrangerLimits = {
   conduits: 4_096,
+  silent: 1_024,
   reads: 64,
   handshakesPerAddress: 100,
   resumesPerAddress: 1_000,

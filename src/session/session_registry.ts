@@ -62,6 +62,8 @@ export class SessionRegistry implements LinkHost, RunnerHost {
   readonly #byPrincipal = new Map<string, Set<SessionRunner>>();
   /** Links whose handshake is not over, the oldest first. */
   readonly #handshaking = new Set<Link>();
+  /** Of these, the ones that have not said `start`; the one that was silent longest first. */
+  readonly #silent = new Set<Link>();
   readonly #codecs: Readonly<Record<Subprotocol, FrameCodec>>;
   readonly #sessions = new Map<string, SessionRunner>();
   readonly #links = new Set<Link>();
@@ -203,22 +205,24 @@ export class SessionRegistry implements LinkHost, RunnerHost {
   /**
    * Takes a new conduit; what it receives goes to the handler given back.
    *
-   * Where as many handshakes are under way as may be, the conduit that was silent longest makes room: whoever means it
-   * sends `start` at once.
+   * Where as many are silent, or as many handshakes under way, as may be, the conduit that was silent longest makes room:
+   * whoever means it sends `start` at once.
    */
   accept(conduit: Conduit, peer: ConduitPeer = UNKNOWN_PEER): ConduitHandler {
     const link = new Link(conduit, this, peer);
     this.#links.add(link);
-    if (this.#handshaking.size >= this.#strangers.conduits) {
-      const silent = firstOf(this.#handshaking, (other) => other.waiting);
-      this.#handshaking.add(link);
-      (silent ?? link).refuse(silent === undefined ? NODE_FULL : MADE_ROOM);
-    } else this.#handshaking.add(link);
+    const { conduits, silent } = this.#strangers;
+    const full = this.#handshaking.size >= conduits || this.#silent.size >= silent;
+    const [oldest] = this.#silent;
+    this.#handshaking.add(link);
+    this.#silent.add(link);
+    if (full) (oldest ?? link).refuse(oldest === undefined ? NODE_FULL : MADE_ROOM);
     return link;
   }
 
   handshakeOver(link: Link): void {
     this.#handshaking.delete(link);
+    this.#silent.delete(link);
   }
 
   linkRefused(link: Link, { reason }: Refusal): void {
@@ -255,6 +259,7 @@ export class SessionRegistry implements LinkHost, RunnerHost {
   }
 
   admit(link: Link, start: Start): void {
+    this.#silent.delete(link);
     this.#admission.decide(link, start).catch((error: unknown) => {
       const message = error instanceof Error ? error.stack ?? error.message : String(error);
       this.log.error("admission-failed", { conduit: link.id, error: message });
@@ -305,8 +310,3 @@ const MADE_ROOM: Refusal = {
   reason: "handshake-timeout",
   detail: "no start yet, and others wait for the room (handshake.first)",
 };
-
-function firstOf<T>(items: Iterable<T>, fits: (item: T) => boolean): T | undefined {
-  for (const item of items) if (fits(item)) return item;
-  return undefined;
-}

@@ -210,24 +210,26 @@ Deno.test("an address whose resumes fail counts as new", async () => {
 });
 
 // @rule handshake.first
-Deno.test("silent conduits are bounded: the one that was silent longest makes room, and who starts is served", async () => {
-  const it = new TestNode({ strangers: { ...DEFAULT_STRANGERS, conduits: 8 } });
-  const silent: RawPeer[] = [];
-  for (let i = 0; i < 100; i++) {
-    silent.push(new RawPeer(it));
-    await settle();
-    assert.ok(it.registry.handshaking <= 8);
-  }
-  assert.equal(silent.filter((peer) => peer.open).length, 8);
-  assert.deepEqual(silent[0]!.closing, { code: 4408, reason: "handshake-timeout" });
-  const client = new TestClient();
-  await client.connect(it);
-  await it.clock.advance(10_000);
-  assert.equal(silent.filter((peer) => peer.open).length, 0);
-  assert.equal(it.registry.handshaking, 0);
-  assert.ok(client.peer!.open);
-  it.log.verify();
-});
+for (const bounds of [{ conduits: 8 }, { silent: 8 }]) {
+  Deno.test(`silent conduits are bounded by ${JSON.stringify(bounds)}: the one that was silent longest makes room, and who starts is served`, async () => {
+    const it = new TestNode({ strangers: { ...DEFAULT_STRANGERS, ...bounds } });
+    const silent: RawPeer[] = [];
+    for (let i = 0; i < 100; i++) {
+      silent.push(new RawPeer(it));
+      await settle();
+      assert.ok(it.registry.handshaking <= 8);
+    }
+    assert.equal(silent.filter((peer) => peer.open).length, 8);
+    assert.deepEqual(silent[0]!.closing, { code: 4408, reason: "handshake-timeout" });
+    const client = new TestClient();
+    await client.connect(it);
+    await it.clock.advance(10_000);
+    assert.equal(silent.filter((peer) => peer.open).length, 0);
+    assert.equal(it.registry.handshaking, 0);
+    assert.ok(client.peer!.open);
+    it.log.verify();
+  });
+}
 
 Deno.test("where all the handshakes under way are being judged, a further one is refused", async () => {
   const authenticator = { authenticate: () => new Promise<never>(() => {}) };
