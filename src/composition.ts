@@ -139,7 +139,8 @@ export async function compose(settings: Settings, { env, log, ...parts }: NodePa
     for (const runner of [...registry.sessionsOf(OPERATOR)]) runner.breakConduit(reason);
   };
   const list = new SessionList(registry);
-  const levels = () => levelsOf(registry, upstreams.sockets);
+  const levels = () =>
+    levelsOf(registry, upstreams.sockets, { connections: remotes.bridges, sessions: remotes.links });
   const view = new NodeView(registry, {
     settings: SETTINGS,
     ...{ env, levels, counts: () => countsOf(metrics), memory: () => Deno.memoryUsage() },

@@ -22,6 +22,8 @@ export interface NodeLevels {
   readonly operations: number;
   /** Sockets to upstreams that are dialled, open or not yet closed. */
   readonly upstreamSockets: number;
+  /** Connections that are bridged to other servers, and sessions there that carry them. */
+  readonly remotes: { readonly connections: number; readonly sessions: number };
   /** The committer's totals. */
   readonly commits: {
     readonly atomics: number;
@@ -158,6 +160,8 @@ function calls(page: Exposition, counted: CountedMetrics, node: NodeLevels): voi
     counted.transactionReruns,
   );
   page.gauge("holdfast_upstream_sockets", "Sockets to upstreams.", node.upstreamSockets);
+  page.gauge("holdfast_remote_connections", "Connections bridged to remotes.", node.remotes.connections);
+  page.gauge("holdfast_remote_sessions", "Sessions at remotes' servers.", node.remotes.sessions);
   page.counted(
     "holdfast_upstream_refused_total",
     "Upstreams that could not be had.",

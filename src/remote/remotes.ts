@@ -4,8 +4,7 @@ import type { RunnerHost } from "../client/runner_ports.ts";
 import { DEFAULT_LIMITS } from "../protocol/limits.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import type { Service } from "../service/service.ts";
-import type { Relay, RelayedConnection } from "../service/relay.ts";
+import type { Relay, RelayedConnection, RelayingService } from "../service/relay.ts";
 import type { Clock } from "../system/clock.ts";
 import { hashOf } from "../system/hash.ts";
 import { Bridge, HeldBytes } from "./bridge.ts";
@@ -36,7 +35,7 @@ export interface RemotesHost {
  * - Connections share sessions at their server, as many as one takes; one without a connection is closed after 30 s.
  */
 export class Remotes {
-  readonly services: readonly Service[];
+  readonly services: readonly RelayingService[];
   readonly #host: RemotesHost;
   readonly #links = new Map<string, Set<RemoteLink>>();
   readonly #held = new HeldBytes();

@@ -6,6 +6,18 @@
 import type { Said } from "../connection/bridge_state.ts";
 import type { PassedOn } from "../connection/mux_model.ts";
 import type { EncodedBody, Metadata, SessionMessage } from "../protocol/messages.ts";
+import type { Service } from "./service.ts";
+
+/** A service that passes on everything that happens on its connections; of a service's other members only the name counts. */
+export interface RelayingService extends Service {
+  /** A client opened a connection. Must not throw. */
+  relays(connection: RelayedConnection): Relay;
+}
+
+/** True for one of these. */
+export function isRelaying(service: Service): service is RelayingService {
+  return "relays" in service;
+}
 
 /**
  * What came of saying something:

@@ -8,7 +8,6 @@
 import type { MethodKind } from "../protocol/contract.ts";
 import type { EncodedBody, Metadata } from "../protocol/messages.ts";
 import type { RpcCode } from "../protocol/rpc_codes.ts";
-import type { Relay, RelayedConnection } from "./relay.ts";
 
 export type { MethodKind } from "../protocol/contract.ts";
 
@@ -245,9 +244,4 @@ export interface Service {
    * its connections is bounded by those that are here.
    */
   onEnd?(connection: ServiceConnection, ending: { readonly reason: string; readonly detail: string }): void;
-  /**
-   * Passes on everything that happens on a connection (`connection.proxy`), and is asked in place of all other members but the
-   * name. Must not throw.
-   */
-  relays?(connection: RelayedConnection): Relay;
 }

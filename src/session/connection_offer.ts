@@ -2,6 +2,7 @@
 
 import type { Opening } from "../connection/mux_state.ts";
 import type { Metadata } from "../protocol/messages.ts";
+import { isRelaying, type RelayingService } from "../service/relay.ts";
 import type { Acceptance, Rejection, Service } from "../service/service.ts";
 import type { ConnectionLife, LifeHost } from "./connection_life.ts";
 import { RunnerConnection } from "./runner_connection.ts";
@@ -13,7 +14,7 @@ export interface OfferHost extends LifeHost {
   forgetIdle(life: ConnectionLife): void;
   abandon(id: number): void;
   /** From now on everything that happens on the connection is passed on. */
-  relay(id: number, relays: NonNullable<Service["relays"]>, metadata: Metadata): void;
+  relay(id: number, service: RelayingService, metadata: Metadata): void;
   /** What {@link LifeHost.begun} told of is over, without a life. */
   decided(): void;
 }
@@ -27,7 +28,7 @@ export function offer(host: OfferHost, id: number, name: string, metadata: Metad
     const detail = `no service ${JSON.stringify(name)} here`;
     return host.session.act({ do: "reject", connection: id, reason: "unknown-service", detail });
   }
-  if (service.relays !== undefined) return host.relay(id, service.relays, metadata);
+  if (isRelaying(service)) return host.relay(id, service, metadata);
   const connection = new RunnerConnection(host, id);
   // What the service does before it has accepted follows the accept.
   connection.collect();

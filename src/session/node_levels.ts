@@ -4,8 +4,17 @@ import { OPERATOR } from "../access/authenticator.ts";
 import type { NodeLevels } from "../observe/node_metrics.ts";
 import type { SessionRegistry } from "./session_registry.ts";
 
-/** Looks at every session in memory once. @param upstreamSockets What nobody but the upstreams knows. */
-export function levelsOf(registry: SessionRegistry, upstreamSockets = 0): NodeLevels {
+/**
+ * Looks at every session in memory once.
+ *
+ * @param upstreamSockets What nobody but the upstreams knows.
+ * @param remotes What nobody but the remotes knows.
+ */
+export function levelsOf(
+  registry: SessionRegistry,
+  upstreamSockets = 0,
+  remotes: NodeLevels["remotes"] = { connections: 0, sessions: 0 },
+): NodeLevels {
   let attached = 0;
   let operators = 0;
   let outboxBytes = 0;
@@ -25,7 +34,7 @@ export function levelsOf(registry: SessionRegistry, upstreamSockets = 0): NodeLe
     attached,
     detached: registry.size - attached - operators,
     operators,
-    ...{ work, heldBytes, upstreamSockets },
+    ...{ work, heldBytes, upstreamSockets, remotes },
     operations: registry.operations.size,
     conduits: registry.conduits,
     draining: registry.draining,

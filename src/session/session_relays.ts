@@ -2,8 +2,7 @@
 
 import type { Said } from "../connection/bridge_state.ts";
 import type { EncodedBody, Metadata } from "../protocol/messages.ts";
-import type { Relay, RelayedConnection, Saying } from "../service/relay.ts";
-import type { Service } from "../service/service.ts";
+import type { Relay, RelayedConnection, RelayingService, Saying } from "../service/relay.ts";
 import { hasRoom } from "./delivery_state.ts";
 import { ownerOf } from "./operation_record.ts";
 import type { ServedSession } from "./served_session.ts";
@@ -24,11 +23,11 @@ export class SessionRelays {
   }
 
   /** A connection is opened to a service that passes everything on. */
-  begin(id: number, relays: NonNullable<Service["relays"]>, metadata: Metadata): void {
+  begin(id: number, service: RelayingService, metadata: Metadata): void {
     const session = this.#session;
     session.act({ do: "relay_on", connection: id });
     session.act({ do: "bind", connection: id, reason: REMOTE_LOST });
-    this.#relays.set(id, relays(new SessionRelayedConnection(session, id, metadata)));
+    this.#relays.set(id, service.relays(new SessionRelayedConnection(session, id, metadata)));
   }
 
   /** @returns False for what is not about one of these connections. */

@@ -3,6 +3,7 @@
 import type { IncomingCall } from "../connection/call_state.ts";
 import { describeError } from "../observe/json_log.ts";
 import type { EncodedBody, Metadata } from "../protocol/messages.ts";
+import type { RelayingService } from "../service/relay.ts";
 import type { Service } from "../service/service.ts";
 import { ConnectionLife, type LifeHost } from "./connection_life.ts";
 import { offer } from "./connection_offer.ts";
@@ -188,8 +189,8 @@ export class SessionServices implements LifeHost {
     this.begin(id, handler);
   }
 
-  relay(id: number, relays: NonNullable<Service["relays"]>, metadata: Metadata): void {
-    (this.#relays ??= new SessionRelays(this.session)).begin(id, relays, metadata);
+  relay(id: number, service: RelayingService, metadata: Metadata): void {
+    (this.#relays ??= new SessionRelays(this.session)).begin(id, service, metadata);
   }
 
   /** The life of a connection, if there is one. */

@@ -14,6 +14,7 @@ const LEVELS: NodeLevels = {
   heldBytes: 500,
   operations: 1,
   upstreamSockets: 2,
+  remotes: { connections: 3, sessions: 1 },
   outboxBytes: 77,
   commits: { atomics: 9, writes: 8, mutations: 7, conflicts: 6, unknown: 5 },
 };

@@ -14,7 +14,7 @@ function families(): Map<string, Family> {
   const commits = { atomics: 0, writes: 0, mutations: 0, conflicts: 0, unknown: 0 };
   const node = {
     ...{ attached: 0, detached: 0, operators: 0, conduits: 0, draining: false, outboxBytes: 0, commits },
-    ...{ work: 0, heldBytes: 0, operations: 0, upstreamSockets: 0 },
+    ...{ work: 0, heldBytes: 0, operations: 0, upstreamSockets: 0, remotes: { connections: 0, sessions: 0 } },
   };
   return parseExposition(describeNode(counted, node, { resident: 0, heap: 0, startedAt: 0 }));
 }

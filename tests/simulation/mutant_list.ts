@@ -1,5 +1,7 @@
 /** Wrong variants of the product, each by one textual change. Every one must be found by the simulation or by the machines' tests. */
 
+import { BRIDGE_MUTANTS } from "./bridge_mutants.ts";
+
 /** One wrong variant. */
 export interface Mutant {
   readonly name: string;
@@ -332,4 +334,5 @@ export const MUTANTS: readonly Mutant[] = [
     from: `      await this.#registry.find(session)?.confirmOwnership();\n      if`,
     to: `      if`,
   },
+  ...BRIDGE_MUTANTS,
 ];

@@ -17,6 +17,8 @@ const MACHINE_TESTS = [
   "tests/storage",
   "tests/client",
   "tests/connection",
+  "tests/remote",
+  "tests/fuzz/bridge_model_test.ts",
   "tests/scenarios",
   "tests/simulation/regressions_test.ts",
   "tests/simulation/work_regressions_test.ts",
