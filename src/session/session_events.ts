@@ -221,3 +221,21 @@ export type SessionEffect =
   | { readonly kind: "commit" }
   | { readonly kind: "violated"; readonly violation: Violation }
   | { readonly kind: "ended"; readonly reason: Reason; readonly detail: string };
+
+type Of<K extends SessionEffect["kind"]> = Extract<SessionEffect, { readonly kind: K }>;
+
+/** What happens on a session's connections, of which services must hear. */
+export type ServiceEffect = Of<
+  | "offer"
+  | "deliver"
+  | "accepted"
+  | "connection_ended"
+  | "connection_ending"
+  | "call"
+  | "call_over"
+  | "answered"
+  | "item"
+  | "upload_over"
+  | "credited"
+  | "relayed"
+>;

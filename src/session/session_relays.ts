@@ -6,7 +6,7 @@ import type { Relay, RelayedConnection, RelayingService, Saying } from "../servi
 import { hasRoom } from "./delivery_state.ts";
 import { ownerOf } from "./operation_record.ts";
 import type { ServedSession } from "./served_session.ts";
-import type { ServiceEffect } from "./session_services.ts";
+import type { ServiceEffect } from "./session_events.ts";
 
 /** The reason with which a bridged connection ends when this process loses its session. */
 const REMOTE_LOST = "remote-lost";

@@ -11,26 +11,8 @@ import { RunnerConnection } from "./runner_connection.ts";
 import type { LiveCall } from "./live_call.ts";
 import type { ServedSession, ServingNode } from "./served_session.ts";
 import { SessionRelays } from "./session_relays.ts";
-import type { SessionEffect } from "./session_model.ts";
+import type { ServiceEffect } from "./session_events.ts";
 import { workStored } from "./work_state.ts";
-
-type Of<K extends SessionEffect["kind"]> = Extract<SessionEffect, { readonly kind: K }>;
-
-/** What happens on a session's connections, of which services must hear. */
-export type ServiceEffect = Of<
-  | "offer"
-  | "deliver"
-  | "accepted"
-  | "connection_ended"
-  | "connection_ending"
-  | "call"
-  | "call_over"
-  | "answered"
-  | "item"
-  | "upload_over"
-  | "credited"
-  | "relayed"
->;
 
 /** A service that throws is logged and ends its connection, or fails its call; it never ends the session. */
 export class SessionServices implements LifeHost {
