@@ -9,6 +9,7 @@
  * - `--profile call-ephemeral,transaction-own`: nothing is measured; says where a server's time goes under these loads.
  * - `--systems bare,durable,socket.io`: some of the systems of the contest.
  * - `--rounds N`: another number of rounds.
+ * - `--minutes N`: with `--peers`, how long the contest may take before what is left of it is skipped, in place of 12.
  * - `--write`: puts the report into `bench/RESULTS.md`, all figures into `bench/RESULTS.json`, charts into `bench/plots/`.
  * - `--strict`: ends with exit code 1 if a target is missed.
  */
@@ -45,6 +46,7 @@ const { values } = parseArgs({
     only: { type: "string" },
     systems: { type: "string" },
     rounds: { type: "string" },
+    minutes: { type: "string" },
     write: { type: "boolean", default: false },
     strict: { type: "boolean", default: false },
     gigabyte: { type: "boolean", default: false },
@@ -68,6 +70,8 @@ const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
 if (rounds !== undefined && (!Number.isInteger(rounds) || rounds < 1)) {
   fail(`--rounds ${values.rounds}: a number of rounds from 1 on`);
 }
+const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
+if (minutes !== undefined && !(minutes > 0)) fail(`--minutes ${values.minutes}: a number of minutes above 0`);
 // Beside others the whole must end within fifteen minutes.
 const extent = { ...base, rounds: rounds ?? (values.peers ? Math.min(2, base.rounds) : base.rounds) };
 
@@ -161,7 +165,7 @@ const measured: Omit<Measurements, "machine"> = {
 };
 const contest: HeadToHead | null = contestParts.length === 0
   ? null
-  : await headToHead({ parts: contestParts, systems, quick: values.quick, rounds }, progress);
+  : await headToHead({ parts: contestParts, systems, quick: values.quick, rounds, minutes }, progress);
 const measurements: Measurements = { machine: machine(), ...measured };
 const text = `${report(measurements)}${contest === null ? "" : `\n${contest.text}\n`}`;
 console.log(text);

@@ -17,9 +17,6 @@ export const CONTEST_PARTS = ["echo", "alone", "weight", "break", "storm", "kill
 /** One of {@link CONTEST_PARTS}. */
 export type ContestPart = typeof CONTEST_PARTS[number];
 
-/** When no further run is begun, so that the whole, the product's own parts included, ends within fifteen minutes. Milliseconds. */
-const MOST_MS = 12 * 60_000;
-
 /** Why a system does not take part in a scenario at all. */
 const EXCUSES: { readonly [part in ContestPart]?: { readonly [contender in Contender]?: string } } = {
   weight: { "jetstream-publish": "it has no session" },
@@ -45,7 +42,7 @@ export async function contest(
   progress: (text: string) => void,
 ): Promise<Contest> {
   const { rounds, otherRounds, warmUp, duration } = extent;
-  const until = performance.now() + MOST_MS;
+  const until = performance.now() + extent.most;
   const take = async <T extends object>(
     part: ContestPart,
     times: number,

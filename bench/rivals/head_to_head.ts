@@ -16,6 +16,8 @@ export interface HeadToHeadOptions {
   readonly quick: boolean;
   /** Instead of the extent's own. */
   readonly rounds: number | undefined;
+  /** When no further run is begun. */
+  readonly minutes: number | undefined;
 }
 
 /** What came out. */
@@ -45,12 +47,16 @@ export function readSystems(names?: readonly string[]): readonly Contender[] | n
  * @throws Error if the systems are not installed.
  */
 export async function headToHead(
-  { parts, systems, quick, rounds }: HeadToHeadOptions,
+  { parts, systems, quick, rounds, minutes }: HeadToHeadOptions,
   progress: (text: string) => void,
 ): Promise<HeadToHead> {
   await prepare();
   const base = quick ? QUICK_CONTEST : FULL_CONTEST;
-  const extent = rounds === undefined ? base : { ...base, rounds, otherRounds: rounds };
+  const extent = {
+    ...base,
+    ...(rounds === undefined ? {} : { rounds, otherRounds: rounds }),
+    ...(minutes === undefined ? {} : { most: minutes * 60_000 }),
+  };
   const figures = await contest(parts, systems, extent, progress);
   const targets = judgeContest(figures);
   const misses: Miss[] = [];
