@@ -107,12 +107,13 @@ export interface Session extends AsyncDisposable {
   open(service: string, options?: OpenOptions): Connection;
 
   /**
-   * As above, for a service whose contract is known: `open<typeof counter>("counter")`, with `import type` for the service.
+   * As above, for a service whose contract is known: `open<typeof counter>("counter")`, with `import type` for the service. One
+   * that another server serves is reached as `remote:` and the name it has here.
    *
    * @typeParam S The service's type.
    */
   open<S extends { readonly name: string }>(
-    service: S["name"],
+    service: S["name"] | `remote:${string}`,
     options?: OpenOptions,
   ): Connection<ContractOf<S>>;
 

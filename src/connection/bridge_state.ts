@@ -17,8 +17,8 @@ import type { MuxOutcome } from "./mux_model.ts";
 /** Items, or plain messages, of one channel that may be under way to a bridge and wait in it, unless it is told otherwise. */
 const BRIDGE_CREDIT = 64;
 
-/** What one message costs beside its body while it waits. */
-const HELD_OVERHEAD_BYTES = 64;
+/** What one message costs beside its body while it waits: objects, and the view of its body. */
+const HELD_OVERHEAD_BYTES = 256;
 
 /** See the top of this file. */
 export type BridgeSide = "near" | "far";

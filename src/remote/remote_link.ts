@@ -1,7 +1,6 @@
 /** A session of this node's at another Holdfast server, and the connections of it that are bridged to clients' here. */
 
-import type { Relayed } from "../connection/relay_state.ts";
-import { refusesCall } from "../connection/relay_state.ts";
+import { refusesCall, type Relayed } from "../connection/relay_state.ts";
 import type { Said } from "../connection/bridge_state.ts";
 import type { MuxOutcome } from "../connection/mux_model.ts";
 import type { Told } from "../client/client_events.ts";
@@ -56,7 +55,7 @@ export class RemoteLink implements RunnerListener {
    * Dials, and from then on keeps the session up.
    *
    * @param gone Called once, when no connection can be opened on it any more.
-   * @param failed Told of what the session survives: credentials that cannot be had.
+   * @param failed Told of what the session survives: credentials that are refused.
    */
   constructor(
     host: RunnerHost,
@@ -112,6 +111,9 @@ export class RemoteLink implements RunnerListener {
 
   told(event: Told): void {
     if (event.name === "error") return this.#failed(event.details.error);
+    if (event.name === "credentials") {
+      return this.#failed(new Error(`the server refuses this node's credentials: ${event.details.reason}`));
+    }
     if (event.name === "taken-over") return this.#leave("taken-over", "");
     if (event.name === "ended" || event.name === "lost") {
       this.#leave(event.details.reason, event.details.detail);

@@ -36,6 +36,8 @@ Deno.test("a service at hand, or its type, gives its calls their types; without 
   const byValue = session.open(counter);
   const byType = session.open<typeof counter>("counter");
   const untyped = session.open("counter");
+  const remote = session.open<typeof counter>("remote:counted");
+  proven<Same<typeof remote, Connection<CounterContract>>>(true);
   proven<Same<typeof byValue, Connection<CounterContract>>>(true);
   proven<Same<typeof byType, Connection<CounterContract>>>(true);
   proven<Same<typeof untyped, Connection>>(true);

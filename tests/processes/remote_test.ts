@@ -43,7 +43,7 @@ class Servers implements AsyncDisposable {
 Deno.test("over a bridge whose lines are cut and whose far server is killed three times, each call has its effect once and each item comes once", async () => {
   await using servers = await Servers.start();
   await using line = await CutSession.with(servers.near);
-  const demo = line.session.open<Demo>("remote:demo" as "demo");
+  const demo = line.session.open<Demo>("remote:demo");
   await demo.opened;
   const count = 30_000;
   const items: number[] = [];
@@ -78,15 +78,15 @@ Deno.test("a killed near server ends its bridges with remote-lost, and what the 
     await absent.opened.then(() => "opened", ({ reason }: HoldfastError) => reason),
     "unknown-service",
   );
-  const demo = line.session.open<Demo>("remote:demo" as "demo");
+  const demo = line.session.open<Demo>("remote:demo");
   assert.equal(await demo.call("echo", "before"), "before");
   await servers.near.kill();
   await servers.near.restart();
   assert.equal((await demo.closed).reason, "remote-lost");
-  const again = line.session.open<Demo>("remote:demo" as "demo");
+  const again = line.session.open<Demo>("remote:demo");
   assert.equal(await again.call("echo", "after"), "after");
   await servers.far.kill();
-  const late = line.session.open<Demo>("remote:demo" as "demo");
+  const late = line.session.open<Demo>("remote:demo");
   assert.equal(
     await late.opened.then(() => "opened", ({ reason }: HoldfastError) => reason),
     "remote-timeout",

@@ -8,6 +8,7 @@ import { method, transaction } from "../../src/service/methods.ts";
 import type { Service } from "../../src/service/service.ts";
 import { CallClient } from "../support/call_client.ts";
 import { settle } from "../support/fake_clock.ts";
+import { TestAuthenticator } from "../support/test_authenticator.ts";
 import { REMOTE_TIMEOUT_MS, RemoteFixture } from "../support/remote_fixture.ts";
 
 /** The words of the endings that a client heard. */
@@ -302,6 +303,26 @@ Deno.test("the same operation key of two clients is two operations at the far se
   assert.equal((await other.ask("pay", 6, options))?.code, "conflict");
   for (const client of [one, other]) await end(client);
   await fixture.checkNothingLeft();
+});
+
+Deno.test("the far server is told who this node is, and where it refuses that, an operator reads so", async () => {
+  const authenticator = new TestAuthenticator().grant("a good one", "gateway");
+  const good = new RemoteFixture({ far: { authenticator }, auth: "a good one" });
+  const client = await CallClient.open(good.near, "remote:demo");
+  assert.deepEqual((await client.ask("whoami", null))?.ok, true);
+  assert.deepEqual(authenticator.presented, ["a good one"]);
+  await end(client);
+  await good.checkNothingLeft();
+
+  const bad = new RemoteFixture({ far: { authenticator }, auth: "a bad one" });
+  const late = await CallClient.open(bad.near, "remote:demo");
+  await bad.clock.advance(REMOTE_TIMEOUT_MS);
+  assert.deepEqual(endings(late), ["reject remote-timeout"]);
+  const lines = bad.log.of("remote_link_failed");
+  assert.ok(lines.length > 0);
+  assert.match(String(lines[0]!.fields["error"]), /refuses this node's credentials: unauthorized/);
+  assert.ok(!JSON.stringify(bad.log.lines).includes("a bad one"));
+  bad.remotes.stop();
 });
 
 // @rule call.timeout

@@ -35,8 +35,10 @@ export class RemoteFixture {
 
   /** @param services What the far node serves beside `demo` and `echo`, each as `remote:` and its name. */
   constructor(
-    { services = [], far = {}, near = {} }: {
+    { services = [], far = {}, near = {}, auth }: {
       readonly services?: readonly Service[];
+      /** The near node's credentials at the far one. */
+      readonly auth?: string;
       readonly far?: TestNodeOptions;
       readonly near?: TestNodeOptions;
     } = {},
@@ -48,7 +50,13 @@ export class RemoteFixture {
     const random = new SeededRandom(7);
     const names = [...served.map(({ name }) => name), "absent"];
     this.remotes = new Remotes(names.map((name) => ({ name, url: "http://far.test", service: name })), {
-      hostFor: (url) => hostOf(url, { clock, random: random.fork(), dial: this.#dial }),
+      hostFor: (url) =>
+        hostOf(url, {
+          clock,
+          random: random.fork(),
+          dial: this.#dial,
+          ...(auth === undefined ? {} : { auth: () => auth }),
+        }),
       clock,
       log: this.log,
       metrics: { upstreamRefused: (reason) => void this.refusals.push(reason) },
