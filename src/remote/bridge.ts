@@ -82,7 +82,7 @@ export class Bridge implements Relay {
       },
       room: () => this.room(),
       ended: (ending, lost) => {
-        this.#lost = lost;
+        this.#lost ||= lost && !this.#gone.has("far");
         const { reason, detail } = ending;
         this.#ended("far", lost ? { reason: REMOTE_LOST, detail: `${reason} ${detail}`.trim() } : ending);
       },
