@@ -273,6 +273,7 @@ export async function compose(settings: Settings, { env, log, ...parts }: NodePa
               return conduits.open.whenNone();
             },
             within: 1_100,
+            waitsForOthers: true,
           },
           { name: "server", run: () => listener?.shutdown(), within: 300 },
           { name: "upstreams", run: () => upstreams.stop(), within: 100 },

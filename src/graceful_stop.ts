@@ -10,6 +10,8 @@ export interface StopStep {
   readonly run: () => Promise<void> | void;
   /** How long it may take before the next one begins anyway. Milliseconds. */
   readonly within: number;
+  /** It waits for others, who may be slow or gone: that it is not done in time is no fault of this process. */
+  readonly waitsForOthers?: true;
 }
 
 /**
@@ -20,15 +22,18 @@ export interface StopStep {
  */
 export async function gracefulStop(steps: readonly StopStep[], clock: Clock, log: Log): Promise<boolean> {
   let clean = true;
-  for (const { name, run, within } of steps) {
+  for (const { name, run, within, waitsForOthers } of steps) {
     const late = Promise.withResolvers<string>();
-    const cancel = clock.wakeAt(clock.now() + within, () => late.resolve(`not done within ${within} ms`));
+    const lateness = `not done within ${within} ms`;
+    const cancel = clock.wakeAt(clock.now() + within, () => late.resolve(lateness));
     const done = Promise.try(run).then(() => undefined, describeError);
     const fault = await Promise.race([done, late.promise]);
     cancel();
     if (fault === undefined) continue;
     clean = false;
-    log.error("stop_step_failed", { step: name, error: fault });
+    const fields = { step: name, error: fault };
+    if (waitsForOthers === true && fault === lateness) log.warn("stop_step_failed", fields);
+    else log.error("stop_step_failed", fields);
   }
   return clean;
 }

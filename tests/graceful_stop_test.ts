@@ -53,3 +53,25 @@ Deno.test("a step that hangs, throws or rejects is logged, and the stop goes on 
   log.verify();
   assert.equal(clock.pending, 0);
 });
+
+Deno.test("others that are slow are no error of this process; a step of theirs that throws is", async () => {
+  const clock = new FakeClock();
+  const log = new TestLog();
+  const waitsForOthers = true;
+  const stopped = gracefulStop(
+    [
+      { name: "hangs", run: () => new Promise(() => {}), within: 1_000, waitsForOthers },
+      { name: "rejects", run: () => Promise.reject(new Error("async")), within: 100, waitsForOthers },
+    ],
+    clock,
+    log,
+  );
+  await clock.advance(1_000);
+  assert.equal(await stopped, false);
+  assert.deepEqual(log.of("stop_step_failed").map(({ level, fields }) => [level, fields["step"]]), [
+    ["warn", "hangs"],
+    ["error", "rejects"],
+  ]);
+  log.expectError("stop_step_failed");
+  log.verify();
+});
