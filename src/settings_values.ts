@@ -120,7 +120,7 @@ export const trustedProxies: z.ZodType<TrustedProxies, string> = parsed(
 /** Named WebSocket servers; the message that refuses them says what is wrong and repeats no URL. */
 export const upstreams: z.ZodType<readonly Upstream[], string> = z.string().transform((text, context) => {
   const result = parseUpstreams(text);
-  if (result.ok) return result.upstreams;
+  if (result.ok) return result.named;
   const allowed = "a comma-separated list of NAME=URL such as chat=ws://127.0.0.1:9000/";
   context.addIssue({ code: "custom", message: `${allowed}; ${result.problem}` });
   return z.NEVER;
@@ -129,7 +129,7 @@ export const upstreams: z.ZodType<readonly Upstream[], string> = z.string().tran
 /** Named services of other servers; the message that refuses them says what is wrong and repeats no URL. */
 export const remotes: z.ZodType<readonly Remote[], string> = z.string().transform((text, context) => {
   const result = parseRemotes(text);
-  if (result.ok) return result.remotes;
+  if (result.ok) return result.named;
   const allowed = "a comma-separated list of NAME=URL#SERVICE such as orders=https://orders.internal#orders";
   context.addIssue({ code: "custom", message: `${allowed}; ${result.problem}` });
   return z.NEVER;

@@ -110,7 +110,8 @@ export function instructionForCode(code: number): Instruction {
 }
 
 /**
- * Why a connection was rejected or ended by the side that names it, as far as this protocol, its `upstream:` and its `remote:` services say so.
+ * Why a connection was rejected or ended by the side that names it, as far as this protocol, its `upstream:` and its
+ * `remote:` services say so.
  * Applications have their own words beside these, the codes of `rpc_codes.ts` among them.
  */
 export const CONNECTION_REASONS = [

@@ -17,7 +17,7 @@ import {
 } from "../connection/bridge_state.ts";
 import type { MuxOutcome, PassedOn } from "../connection/mux_model.ts";
 import type { EncodedBody, SessionMessage } from "../protocol/messages.ts";
-import type { Relay, RelayedConnection, Saying } from "../service/relay.ts";
+import { type Relay, type RelayedConnection, REMOTE_LOST, type Saying } from "../service/relay.ts";
 import type { FarConnection, FarHandler } from "./remote_link.ts";
 
 /** Counts what waits in the bridges of each session, bytes. */
@@ -185,6 +185,3 @@ export class Bridge implements Relay {
 }
 
 const SIDES: readonly BridgeSide[] = ["near", "far"];
-
-/** Why a connection ends whose other side is gone with the session that carried it. */
-export const REMOTE_LOST = "remote-lost";

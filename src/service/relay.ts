@@ -8,6 +8,9 @@ import type { PassedOn } from "../connection/mux_model.ts";
 import type { EncodedBody, Metadata, SessionMessage } from "../protocol/messages.ts";
 import type { Service } from "./service.ts";
 
+/** Why a bridged connection ends whose process has lost its session, or whose other side is gone with the session there. */
+export const REMOTE_LOST = "remote-lost";
+
 /** A service that passes on everything that happens on its connections; of a service's other members only the name counts. */
 export interface RelayingService extends Service {
   /** A client opened a connection. Must not throw. */

@@ -2,17 +2,18 @@
 
 import type { Said } from "../connection/bridge_state.ts";
 import type { EncodedBody, Metadata } from "../protocol/messages.ts";
-import type { Relay, RelayedConnection, RelayingService, Saying } from "../service/relay.ts";
+import {
+  type Relay,
+  type RelayedConnection,
+  type RelayingService,
+  REMOTE_LOST,
+  type Saying,
+} from "../service/relay.ts";
 import { hasRoom } from "./delivery_state.ts";
 import { ownerOf } from "./operation_record.ts";
 import type { ServedSession } from "./served_session.ts";
 import type { ServiceEffect } from "./session_events.ts";
-
-/** The reason with which a bridged connection ends when this process loses its session. */
-const REMOTE_LOST = "remote-lost";
-
-/** What a message costs beside its body, at most. */
-const HEADER_BYTES = 64;
+import { HEADER_BYTES } from "./session_service_state.ts";
 
 export class SessionRelays {
   readonly #session: ServedSession;

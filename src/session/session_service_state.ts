@@ -22,7 +22,7 @@ import {
 } from "./work_state.ts";
 
 /** What an item or a message costs beside its body, at most. */
-const HEADER_BYTES = 64;
+export const HEADER_BYTES = 64;
 
 /**
  * What a service does on one of the session's connections. On a connection that is gone it does nothing.

@@ -58,7 +58,7 @@ export class MemorySessionStore implements SessionStore {
   }
 
   // Async, though it waits for nothing: what it throws must reject, and no caller may depend on a faster answer.
-  // deno-lint-ignore require-await
+  // deno-lint-ignore require-await -- the port is asynchronous, and what throws here must reject
   async atomic(atomic: Atomic): Promise<AtomicResult> {
     this.#assertOpen();
     assertAtomicFits(atomic, this.limits);
@@ -70,7 +70,7 @@ export class MemorySessionStore implements SessionStore {
     return { ok: true, version };
   }
 
-  // deno-lint-ignore require-await
+  // deno-lint-ignore require-await -- the port is asynchronous, and what throws here must reject
   async get(keys: readonly StoreKey[]): Promise<(StoredEntry | null)[]> {
     this.#assertOpen();
     const now = this.#clock.now();
@@ -80,7 +80,7 @@ export class MemorySessionStore implements SessionStore {
     });
   }
 
-  // deno-lint-ignore require-await
+  // deno-lint-ignore require-await -- the port is asynchronous, and what throws here must reject
   async list(
     range: Range,
     options: { readonly limit: number; readonly reverse?: boolean },

@@ -10,17 +10,17 @@ function problem(text: string): string {
 Deno.test("upstreams are names with ws or wss URLs, in the order in which they stand", () => {
   assert.deepEqual(parseUpstreams("chat=ws://127.0.0.1:9000/socket, docs.v-2_x = wss://Docs.example?a=1=2"), {
     ok: true,
-    upstreams: [
+    named: [
       { name: "chat", url: "ws://127.0.0.1:9000/socket" },
       { name: "docs.v-2_x", url: "wss://docs.example/?a=1=2" },
     ],
   });
-  assert.deepEqual(parseUpstreams(" "), { ok: true, upstreams: [] });
+  assert.deepEqual(parseUpstreams(" "), { ok: true, named: [] });
 });
 
 Deno.test("a comma inside of a URL is written as %2C", () => {
   const result = parseUpstreams("a=ws://h/?x=1%2C2,b=ws://h/");
-  assert.deepEqual(result.ok && result.upstreams.map(({ url }) => url), ["ws://h/?x=1%2C2", "ws://h/"]);
+  assert.deepEqual(result.ok && result.named.map(({ url }) => url), ["ws://h/?x=1%2C2", "ws://h/"]);
 });
 
 Deno.test("what is wrong with the upstreams is said, by name or by place", () => {
