@@ -39,6 +39,7 @@ import { echo } from "./service/echo.ts";
 import type { Service } from "./service/service.ts";
 import type { ConnectOptions } from "./client/options.ts";
 import { hostOf } from "./client/connect.ts";
+import { dialWs } from "./client/ws_dialer.ts";
 import { Remotes } from "./remote/remotes.ts";
 import { Upstreams } from "./service/upstream.ts";
 import { wsUpstreams } from "./service/ws_upstream_socket.ts";
@@ -293,7 +294,7 @@ export async function compose(settings: Settings, { env, log, ...parts }: NodePa
 
 /** How this node is a client of other servers: what it has said to them is lost with its process. */
 function remoteOptions(token: string | undefined): ConnectOptions {
-  return token === undefined ? {} : { auth: () => token };
+  return { dial: dialWs, ...(token === undefined ? {} : { auth: () => token }) };
 }
 
 /** What answers at the paths that are nobody else's. */

@@ -1,6 +1,7 @@
 /** Every setting of the server: its name, default, check and meaning, once. */
 
 import { z } from "zod";
+import { MOST_FRAME_BYTES } from "./protocol/limits.ts";
 import {
   bytes,
   choice,
@@ -103,7 +104,7 @@ export const TABLE = {
     "Unacked bytes accepted per session; a body may have at most half of it.",
   ),
   HOLDFAST_FRAME_BYTES: setting(
-    bytes(32 * 1024, 16 * MIB),
+    bytes(32 * 1024, MOST_FRAME_BYTES),
     "1MiB",
     "Largest frame accepted; a body must leave 8KiB of it to its header.",
   ),

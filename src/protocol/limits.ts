@@ -5,6 +5,9 @@ import type { StatedLimits } from "./messages.ts";
 /** The version that `start.version` names. */
 export const PROTOCOL_VERSION = 1;
 
+/** The most that `frameBytes` can be set to. */
+export const MOST_FRAME_BYTES: number = 16 * 1024 * 1024;
+
 /** Deepest nesting of a body or header, counted in containers (`frame.cost`). */
 export const MAX_DEPTH = 32;
 
