@@ -50,6 +50,7 @@ import { Sweeper } from "./session/sweeper_runner.ts";
 import { describeLimits, isLoopback, SETTINGS, type Settings } from "./settings.ts";
 import { openKvSessionStore } from "./storage/kv_session_store.ts";
 import { systemClock } from "./system/clock.ts";
+import { collector } from "./system/collector.ts";
 import { publicId, systemRandom } from "./system/random.ts";
 
 /** How long a stop gives clients to move: platforms follow with SIGKILL, some after 5 s. Milliseconds. */
@@ -218,9 +219,10 @@ export async function compose(settings: Settings, { env, log, ...parts }: NodePa
 
   function serveHardened(): Promise<Listener> {
     const acceptor = new WsAcceptor(conduits.frameBytes);
+    const collect = collector(() => log.warn("garbage_not_collected", { wanted: "--v8-flags=--expose-gc" }));
     const context = {
       ...conduits,
-      unfinished: new UnfinishedFrames(unfinishedLimits(conduits.frameBytes), clock),
+      unfinished: new UnfinishedFrames(unfinishedLimits(conduits.frameBytes), clock, collect),
     };
     const hardened = new HardenedServer({
       accept: acceptor.accept.bind(acceptor),

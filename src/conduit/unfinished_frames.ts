@@ -11,6 +11,9 @@ export const FRAME_PATIENCE_MS = 5_000;
 /** What a line may have read already when it is told to read no further. */
 const READ_AHEAD_BYTES = 128 * KIB;
 
+/** Bytes of garbage after which it is collected. */
+export const GARBAGE_BYTES = 3 * KIB * KIB;
+
 /** Who holds the beginning of a frame. */
 export interface FrameHolder {
   /** Reads no further until {@link resume}; the peer's own buffers fill up instead of this process's. */
@@ -54,15 +57,24 @@ interface Held {
 export class UnfinishedFrames {
   readonly #limits: UnfinishedLimits;
   readonly #clock: Clock;
+  readonly #collect: () => void;
+  /** Bytes that became garbage, or soon will, since it was collected. */
+  #garbage = 0;
   /** In the order in which their frames began. */
   readonly #held = new Map<FrameHolder, Held>();
   #bytes = 0;
   #waiting = 0;
   #cancelTimer: (() => void) | null = null;
 
-  constructor(limits: UnfinishedLimits, clock: Clock) {
+  /**
+   * @param collect Collects garbage. The engine by itself lets 64 MiB of buffers pile up, whatever of them is in use, and what is
+   * bounded here would be a part of that only. It is called when 3 MiB of frames were given up, or came while half of
+   * `wait` was held already: never by frames that end soon.
+   */
+  constructor(limits: UnfinishedLimits, clock: Clock, collect: () => void) {
     this.#limits = limits;
     this.#clock = clock;
+    this.#collect = collect;
   }
 
   /** Bytes held at present, with what those that wait may have read ahead. */
@@ -78,11 +90,14 @@ export class UnfinishedFrames {
    */
   hold(holder: FrameHolder, bytes: number, begun: boolean): void {
     const held = this.#held.get(holder);
+    const had = begun ? 0 : held?.bytes ?? 0;
+    if (this.#bytes > this.#limits.wait / 2) this.#litter(bytes - had);
     if (held !== undefined && bytes > 0 && !begun) {
-      this.#bytes += bytes - held.bytes;
+      this.#bytes += bytes - had;
       held.bytes = bytes;
     } else {
       if (held !== undefined) this.#remove(holder, held);
+      if (bytes === 0) this.#litter(had);
       if (bytes > 0) this.#held.set(holder, { bytes, paused: false, since: this.#clock.now() });
       this.#bytes += bytes;
     }
@@ -130,6 +145,14 @@ export class UnfinishedFrames {
     this.#held.delete(holder);
     this.#bytes -= held.bytes;
     holder.abandon();
+    this.#litter(held.bytes);
+  }
+
+  #litter(bytes: number): void {
+    this.#garbage += Math.max(0, bytes);
+    if (this.#garbage < GARBAGE_BYTES) return;
+    this.#garbage = 0;
+    this.#collect();
   }
 
   /** There is room: whoever waits reads on, in the order of their frames. */

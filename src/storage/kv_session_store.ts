@@ -74,20 +74,31 @@ export async function openKvSessionStore(
 async function lockFile(path: string, location: string, clock: Clock): Promise<Deno.FsFile> {
   const file = await Deno.open(path, { create: true, write: true });
   try {
-    const until = clock.now() + LOCK_PATIENCE;
-    while (!await file.tryLock(true)) {
-      if (clock.now() >= until) {
-        throw new StoreUnavailable(
-          `${location} is open in another process; stop that one, use another path, or share it through a KV Connect server`,
-        );
-      }
-      await sleepUntil(clock, clock.now() + LOCK_INTERVAL);
-    }
-    return file;
+    if (await locked(file, clock)) return file;
+    throw new StoreUnavailable(
+      `${location} is open in another process; stop that one, use another path, or share it through a KV Connect server`,
+    );
   } catch (error) {
     file.close();
     throw error;
   }
+}
+
+/** @returns False if another process does not let go in time. */
+async function locked(file: Deno.FsFile, clock: Clock): Promise<boolean> {
+  const until = clock.now() + LOCK_PATIENCE;
+  const { tryLock } = file as Partial<Pick<Deno.FsFile, "tryLock">>;
+  // Deno 2.5 cannot try. One that waits in vain keeps a thread until the process ends, which is what follows.
+  if (tryLock === undefined) {
+    let cancel = () => {};
+    const late = new Promise<boolean>((resolve) => cancel = clock.wakeAt(until, () => resolve(false)));
+    return await Promise.race([file.lock(true).then(() => true), late]).finally(cancel);
+  }
+  while (!await file.tryLock(true)) {
+    if (clock.now() >= until) return false;
+    await sleepUntil(clock, clock.now() + LOCK_INTERVAL);
+  }
+  return true;
 }
 
 class KvSessionStore implements SessionStore {

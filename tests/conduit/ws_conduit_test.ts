@@ -11,6 +11,7 @@ import { Tally } from "../../src/conduit/tally.ts";
 import {
   FRAME_PATIENCE_MS,
   type FrameHolder,
+  GARBAGE_BYTES,
   UnfinishedFrames,
   type UnfinishedLimits,
 } from "../../src/conduit/unfinished_frames.ts";
@@ -44,7 +45,7 @@ async function openBench(
   const log = new TestLog();
   const handler = new RecordingHandler();
   const open = new Tally();
-  const unfinished = context.unfinished ?? new UnfinishedFrames(AMPLE, clock);
+  const unfinished = context.unfinished ?? new UnfinishedFrames(AMPLE, clock, () => {});
   const accepted = Promise.withResolvers<Conduit>();
   const lineClosed = Promise.withResolvers<void>();
   const acceptor = new WsAcceptor(FRAME_BYTES);
@@ -318,7 +319,7 @@ Deno.test("hardened: bytes that came with the handshake's last packet are delive
       clock: new FakeClock(),
       log: new TestLog(),
       open,
-      unfinished: new UnfinishedFrames(AMPLE, new FakeClock()),
+      unfinished: new UnfinishedFrames(AMPLE, new FakeClock(), () => {}),
       frameBytes: FRAME_BYTES,
       bufferedBytes: FRAME_BYTES,
       accept: () => handler,
@@ -369,7 +370,7 @@ Deno.test("hardened: pings inside an unfinished frame do not hide it", () =>
 
 Deno.test("hardened: over the common bound others wait for the frame that began first, until it is too old", async () => {
   const clock = new FakeClock();
-  const unfinished = new UnfinishedFrames({ wait: 100_000, most: 1_000_000 }, clock);
+  const unfinished = new UnfinishedFrames({ wait: 100_000, most: 1_000_000 }, clock, () => {});
   const old = await openBench("holdfast.v1.msgpack", { unfinished });
   const young = await openBench("holdfast.v1.msgpack", { unfinished });
   const half = new Uint8Array(60_000);
@@ -402,7 +403,7 @@ Deno.test("hardened: a throw while a conduit is accepted closes it with 1011 and
       clock: new FakeClock(),
       log,
       open,
-      unfinished: new UnfinishedFrames(AMPLE, new FakeClock()),
+      unfinished: new UnfinishedFrames(AMPLE, new FakeClock(), () => {}),
       frameBytes: FRAME_BYTES,
       bufferedBytes: FRAME_BYTES,
       accept() {
@@ -447,8 +448,8 @@ Deno.test("a meter counts the same however the line is cut into chunks", () => {
 
 function holders(limits: UnfinishedLimits) {
   const clock = new FakeClock();
-  const unfinished = new UnfinishedFrames(limits, clock);
   const events: string[] = [];
+  const unfinished = new UnfinishedFrames(limits, clock, () => void events.push("garbage is collected"));
   const holder = (name: string): FrameHolder => ({
     pause: () => void events.push(`${name} waits`),
     resume: () => void events.push(`${name} goes on`),
@@ -507,4 +508,31 @@ Deno.test("above the second bound the first frames are given up at once, and no 
   assert.deepEqual(heard(), ["b waits", "c waits"]);
   unfinished.hold(c, 100_000, false);
   assert.deepEqual(heard(), ["a is given up", "b goes on"]);
+});
+
+Deno.test("garbage of unfinished frames is collected before it is much; honest frames never cause that", () => {
+  const third = GARBAGE_BYTES / 3;
+  const { unfinished, heard, a, b } = holders({ wait: 12 * third, most: 24 * third });
+  for (let frame = 0; frame < 100; frame++) {
+    for (let part = 1; part <= 3; part++) unfinished.hold(a, part * third, part === 1);
+    unfinished.hold(a, 0, true);
+  }
+  assert.deepEqual(heard(), [], "frames that end");
+  for (let line = 0; line < 7; line++) {
+    unfinished.hold(a, third, true);
+    unfinished.hold(a, 0, false);
+  }
+  assert.deepEqual(heard(), ["garbage is collected", "garbage is collected"], "lines that end in a frame");
+  unfinished.hold(a, 7 * third, true);
+  unfinished.hold(b, third, true);
+  unfinished.hold(b, 2 * third, false);
+  assert.deepEqual(heard(), ["garbage is collected"], "what comes while half of the room is taken");
+  unfinished.hold(b, 6 * third, false);
+  assert.deepEqual(heard(), ["garbage is collected", "b waits"]);
+  unfinished.hold(b, 24 * third, false);
+  assert.deepEqual(
+    heard(),
+    ["garbage is collected", "a is given up", "garbage is collected", "b goes on"],
+    "a frame that is given up",
+  );
 });

@@ -50,6 +50,7 @@ export class ServerProcess {
   readonly #environment: ServerEnvironment;
   readonly #cwd: string;
   readonly #directory: string | null;
+  readonly #runtime: string;
   #run: Run;
   #url: URL;
 
@@ -60,9 +61,14 @@ export class ServerProcess {
    * free one. Nothing else of the test's environment reaches it but what a Deno process needs.
    *
    * @param cwd Where it runs; elsewhere than in the project its store's default path is left as it is.
+   * @param runtime The Deno that runs it.
    * @throws Error with the server's output if it does not listen in time.
    */
-  static async start(environment: ServerEnvironment = {}, cwd: string = ROOT): Promise<ServerProcess> {
+  static async start(
+    environment: ServerEnvironment = {},
+    cwd: string = ROOT,
+    runtime: string = Deno.execPath(),
+  ): Promise<ServerProcess> {
     const own = environment["HOLDFAST_KV"] === undefined && cwd === ROOT;
     const directory = own ? await Deno.makeTempDir() : null;
     const complete: ServerEnvironment = {
@@ -71,9 +77,9 @@ export class ServerProcess {
       ...environment,
     };
     try {
-      const run = spawn(complete, cwd);
+      const run = spawn(complete, cwd, runtime);
       const url = await listening(run);
-      return new ServerProcess(complete, cwd, directory, run, url);
+      return new ServerProcess(complete, cwd, directory, runtime, run, url);
     } catch (error) {
       if (directory !== null) await Deno.remove(directory, { recursive: true });
       throw error;
@@ -81,8 +87,11 @@ export class ServerProcess {
   }
 
   /** Runs the server where it is expected to refuse to start, and gives what it said. */
-  static async startsNot(environment: ServerEnvironment): Promise<FailedStart> {
-    const run = spawn({ PORT: "0", ...environment }, ROOT);
+  static async startsNot(
+    environment: ServerEnvironment,
+    runtime: string = Deno.execPath(),
+  ): Promise<FailedStart> {
+    const run = spawn({ PORT: "0", ...environment }, ROOT, runtime);
     const timer = setTimeout(() => run.child.kill("SIGKILL"), START_MS);
     if (await run.firstLine !== undefined) run.child.kill("SIGKILL");
     const { code } = await run.over;
@@ -94,12 +103,14 @@ export class ServerProcess {
     environment: ServerEnvironment,
     cwd: string,
     directory: string | null,
+    runtime: string,
     run: Run,
     url: URL,
   ) {
     this.#environment = environment;
     this.#cwd = cwd;
     this.#directory = directory;
+    this.#runtime = runtime;
     this.#run = run;
     this.#url = url;
   }
@@ -166,7 +177,7 @@ export class ServerProcess {
   /** Starts it again on the same port and store, once it is gone. */
   async restart(): Promise<void> {
     await this.#run.over;
-    this.#run = spawn({ ...this.#environment, PORT: String(this.port) }, this.#cwd);
+    this.#run = spawn({ ...this.#environment, PORT: String(this.port) }, this.#cwd, this.#runtime);
     this.#url = await listening(this.#run);
   }
 
@@ -183,8 +194,8 @@ export class ServerProcess {
   }
 }
 
-function spawn(environment: ServerEnvironment, cwd: string): Run {
-  const child = new Deno.Command(Deno.execPath(), {
+function spawn(environment: ServerEnvironment, cwd: string, runtime: string): Run {
+  const child = new Deno.Command(runtime, {
     args: ["run", "-A", "--config", join(ROOT, "deno.json"), join(ROOT, "main.ts")],
     cwd,
     env: { ...inherited(), ...environment },
