@@ -5,7 +5,7 @@ import type { EncodedBody } from "../protocol/messages.ts";
 import type { RpcCode } from "../protocol/rpc_codes.ts";
 import { encodeFailure } from "../protocol/rpc_error.ts";
 import { emit } from "./session_ending_state.ts";
-import type { SessionEffect, SessionState } from "./session_model.ts";
+import { connectionChanged, type SessionEffect, type SessionState } from "./session_model.ts";
 import { dropWork, hasRoomFor } from "./work_state.ts";
 
 /** An answer to a call. */
@@ -40,7 +40,7 @@ export function answerCall(
   const call = state.mux.connections.get(connection)?.calls?.incoming.get(request);
   if (call === undefined) return;
   dropWork(state, call.seq);
-  state.changedConnections.add(connection);
+  connectionChanged(state, connection);
   state.changes++;
   const told = tellable(state, answer);
   for (const payload of mux.respond(state.mux, connection, request, told)) emit(state, payload, now, effects);

@@ -4,7 +4,13 @@ import type { CommitOutcome, CommitSource, SessionWrite } from "../storage/commi
 import type { Put, StoreLimits } from "../storage/session_store.ts";
 import { heldBytes, type PlannedWrite, planWrite, type StoredSession } from "../storage/session_write.ts";
 import { CommitWaiters } from "./commit_waiters.ts";
-import type { CommitPoint, SessionEffect, SessionState } from "./session_model.ts";
+import {
+  type CommitPoint,
+  connectionChanged,
+  NONE_CHANGED,
+  type SessionEffect,
+  type SessionState,
+} from "./session_model.ts";
 import { commitPoint } from "./session_state.ts";
 import type { TransactionQueue } from "./transaction_queue.ts";
 import { confirm, decide, type Decisions, revoke } from "./transaction_state.ts";
@@ -34,8 +40,10 @@ export interface CommitsHost {
   stored(principal: string, bytes: number): void;
 }
 
+const NO_RECEIPTS: readonly Receipt[] = [];
+
 interface Planned extends PlannedWrite {
-  readonly changed: readonly number[];
+  readonly changed: ReadonlySet<number>;
   readonly receipts: readonly Receipt[];
   readonly decisions: Decisions | null;
 }
@@ -53,8 +61,9 @@ export class SessionCommits implements CommitSource {
   #stored: StoredSession | null;
   #planned: Planned | null = null;
   #requested = false;
-  #receipts: Receipt[] = [];
-  readonly #waiters = new CommitWaiters();
+  #receipts = NO_RECEIPTS;
+  /** Made when somebody first waits. */
+  #waiters: CommitWaiters | null = null;
 
   constructor(session: CommittedSession, host: CommitsHost, stored: StoredSession | null) {
     this.#session = session;
@@ -92,19 +101,19 @@ export class SessionCommits implements CommitSource {
 
   /** The commit that holds message `sequence` must also hold what `putFor` gives for the number that it then has. */
   withReceipt(sequence: number, putFor: (sequence: number) => Put): void {
-    if (this.#stored !== null) this.#receipts.push({ sequence, putFor });
+    if (this.#stored !== null) this.#receipts = [...this.#receipts, { sequence, putFor }];
   }
 
   /** Resolves when all that has happened to this session so far is committed, or the session has left this node. */
   whenCommitted(): Promise<void> {
     const { changes, committedChanges } = this.#session.state;
     if (!this.#session.live || this.#stored === null || changes <= committedChanges) return Promise.resolve();
-    return this.#waiters.wait(changes);
+    return (this.#waiters ??= new CommitWaiters()).wait(changes);
   }
 
   /** Nobody need wait any more. */
   release(): void {
-    this.#waiters.wake(Infinity);
+    this.#waiters?.wake(Infinity);
   }
 
   // CommitSource
@@ -130,9 +139,9 @@ export class SessionCommits implements CommitSource {
     }
     const plan = planWrite(state, stored, commitPoint(state), boot, now, taken?.bytes ?? 0);
     const receipts = this.#receipts;
-    this.#receipts = [];
-    this.#planned = { ...plan, changed: [...state.changedConnections], receipts, decisions };
-    state.changedConnections.clear();
+    this.#receipts = NO_RECEIPTS;
+    this.#planned = { ...plan, changed: state.changedConnections, receipts, decisions };
+    state.changedConnections = NONE_CHANGED;
     const { write } = plan;
     if (receipts.length === 0 && taken === null) return write;
     return {
@@ -173,7 +182,7 @@ export class SessionCommits implements CommitSource {
       this.#session.startedTransactions?.committed(outcome.version);
     }
     this.#session.reached(planned.point);
-    this.#waiters.wake(this.#session.live ? this.#session.state.committedChanges : Infinity);
+    this.#waiters?.wake(this.#session.live ? this.#session.state.committedChanges : Infinity);
   }
 
   /** Somebody else wrote what a transaction read; the session itself is as it was. */
@@ -183,8 +192,8 @@ export class SessionCommits implements CommitSource {
     for (const receipt of this.#receipts) {
       if (receipt.sequence >= decisions!.first) receipt.sequence -= decisions!.count;
     }
-    this.#receipts.unshift(...receipts);
-    for (const id of changed) state.changedConnections.add(id);
+    this.#receipts = [...receipts, ...this.#receipts];
+    for (const id of changed) connectionChanged(state, id);
     // Other content takes a new number, also for what was staged.
     this.#stored = { ...this.#stored!, flush: this.#stored!.flush + 1 };
     this.#session.startedTransactions?.refuted();

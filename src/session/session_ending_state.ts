@@ -5,7 +5,7 @@ import type { SessionPayload } from "../protocol/messages.ts";
 import { closeCode, type Reason } from "../protocol/reasons.ts";
 import { type Violation, violation } from "../protocol/rules.ts";
 import { enqueue, retainedCost } from "./delivery_state.ts";
-import type { SessionEffect, SessionState } from "./session_model.ts";
+import { connectionChanged, type SessionEffect, type SessionState } from "./session_model.ts";
 import { dropWorkOf } from "./work_state.ts";
 
 /**
@@ -81,7 +81,7 @@ export function connectionGone(
   { service, reason, detail }: { readonly service: string; readonly reason: string; readonly detail: string },
   effects: SessionEffect[],
 ): void {
-  state.changedConnections.add(connection);
+  connectionChanged(state, connection);
   state.bound.delete(connection);
   dropWorkOf(state, connection);
   effects.push({ kind: "connection_ended", connection, service, reason, detail });

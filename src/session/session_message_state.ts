@@ -6,7 +6,12 @@ import * as delivery from "./delivery_state.ts";
 import { answered } from "./keepalive_state.ts";
 import { answerCall, failure } from "./session_call_state.ts";
 import { connectionGone, emit, endSession, violated } from "./session_ending_state.ts";
-import type { Attachment, SessionEffect, SessionState } from "./session_model.ts";
+import {
+  type Attachment,
+  connectionChanged,
+  type SessionEffect,
+  type SessionState,
+} from "./session_model.ts";
 import { flushWaiting, serviceActed } from "./session_service_state.ts";
 import { addWork, dropCallsOf, growWork } from "./work_state.ts";
 
@@ -87,7 +92,7 @@ function handleSessionMessage(
   state.movedAt = now;
   const outcome = mux.receive(state.mux, message, now);
   if ("connection" in outcome && CHANGING.has(outcome.kind)) {
-    state.changedConnections.add(outcome.connection);
+    connectionChanged(state, outcome.connection);
   }
   if (mux.isPassedOn(outcome) && state.mux.connections.get(outcome.connection)?.relayed === true) {
     return passOn(state, message, outcome, now, effects);
@@ -96,7 +101,7 @@ function handleSessionMessage(
     case "message": {
       const { connection, body } = outcome;
       // Its credit is part of its record.
-      if (state.mux.connections.get(connection)!.receiving !== null) state.changedConnections.add(connection);
+      if (state.mux.connections.get(connection)!.receiving !== null) connectionChanged(state, connection);
       effects.push({ kind: "deliver", connection, body, seq: message.seq });
       return;
     }
@@ -234,7 +239,7 @@ function closed(state: SessionState, detail: string, now: number, effects: Sessi
       seq: 0,
       cost: 0,
     });
-    state.changedConnections.add(id);
+    connectionChanged(state, id);
     state.changes++;
     if (outcome.kind === "ending" && phase === "open" && held.length + unsettled > 0) {
       dropCallsOf(state, id);

@@ -99,8 +99,8 @@ export interface SessionState {
   ended: Ending | null;
   /** Attachments of the past; replaced when there is one more. */
   history: History;
-  /** Connections whose record must be written or removed with the next commit. */
-  readonly changedConnections: Set<number>;
+  /** Connections whose record must be written or removed with the next commit ({@link connectionChanged}). */
+  changedConnections: ReadonlySet<number>;
   /** What was accepted and is not done, by the number of its message; the oldest first. */
   work: Map<number, Work>;
   /** What {@link work}, and what connections keep and have waiting, cost (`delivery.bounded`). */
@@ -137,6 +137,14 @@ export function windowsOf(settings: SessionSettings): { own: Window; peer: Windo
 export const NO_WORK: Map<number, Work> = new Map();
 export const NOTHING_HELD: Map<number, number> = new Map();
 export const NONE_BOUND: Set<number> = new Set();
+export const NONE_CHANGED: ReadonlySet<number> = new Set();
+
+/** A connection's record must be written or removed with the next commit. Of an ephemeral session there is none. */
+export function connectionChanged(state: SessionState, connection: number): void {
+  if (state.settings.durability === "ephemeral") return;
+  if (state.changedConnections === NONE_CHANGED) state.changedConnections = new Set();
+  (state.changedConnections as Set<number>).add(connection);
+}
 
 /** A session that was just admitted: nothing moved, nobody attached, no token yet. */
 export function newSession(
@@ -161,7 +169,7 @@ export function newSession(
     closing: null,
     ended: null,
     history: NO_HISTORY,
-    changedConnections: new Set(),
+    changedConnections: NONE_CHANGED,
     work: NO_WORK,
     heldBytes: 0,
     heldOf: NOTHING_HELD,

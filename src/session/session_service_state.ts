@@ -7,7 +7,12 @@ import type { EncodedBody, SessionPayload } from "../protocol/messages.ts";
 import { hasRoom } from "./delivery_state.ts";
 import { answerCall } from "./session_call_state.ts";
 import { connectionGone, emit } from "./session_ending_state.ts";
-import type { ServiceAction, SessionEffect, SessionState } from "./session_model.ts";
+import {
+  connectionChanged,
+  type ServiceAction,
+  type SessionEffect,
+  type SessionState,
+} from "./session_model.ts";
 import {
   addWork,
   bind,
@@ -40,7 +45,7 @@ export function serviceActed(
   const connection = state.mux.connections.get(id);
   const say = (payload: SessionPayload | null) => {
     if (payload === null) return;
-    state.changedConnections.add(id);
+    connectionChanged(state, id);
     emit(state, payload, now, effects);
   };
   switch (action.do) {
@@ -122,7 +127,7 @@ export function serviceActed(
       return changed(state, id);
     case "open": {
       const payload = mux.open(state.mux, action.service, action.opening);
-      state.changedConnections.add(payload.connection);
+      connectionChanged(state, payload.connection);
       return emit(state, payload, now, effects);
     }
     case "call": {
@@ -186,7 +191,7 @@ function send(
     return overloaded(state, id, `more than ${most} bytes wait for the client`, now, effects);
   }
   if (connection.waiting.length === 0 && mux.maySend(state.mux, id)) {
-    if (connection.sending !== null) state.changedConnections.add(id);
+    if (connection.sending !== null) connectionChanged(state, id);
     return emit(state, { kind: "message", connection: id, body }, now, effects);
   }
   const bytes = connection.waiting.reduce((sum, each) => sum + each.length, body.length);
@@ -221,6 +226,6 @@ function overloaded(
 }
 
 function changed(state: SessionState, connection: number): void {
-  state.changedConnections.add(connection);
+  connectionChanged(state, connection);
   state.changes++;
 }

@@ -21,7 +21,8 @@ export class SessionServices implements LifeHost {
   /** Made when something first lives: most idle sessions have nothing alive. */
   #lives: Map<number, ConnectionLife> | null = null;
   #relays: SessionRelays | null = null;
-  #waiters: (() => boolean)[] = [];
+  /** Made when somebody first waits. */
+  #waiters: (() => boolean)[] | null = null;
   /** Handlers that run. */
   #running = 0;
   /** Of these, the ones that began in the turn under way. */
@@ -91,7 +92,7 @@ export class SessionServices implements LifeHost {
   /** Tells whoever waits for room that there may be some. */
   serveWaiters(): void {
     this.#relays?.room();
-    if (this.#waiters.length === 0) return;
+    if (this.#waiters === null || this.#waiters.length === 0) return;
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const waiter of waiters) if (!waiter()) this.#waiters.push(waiter);
@@ -205,7 +206,7 @@ export class SessionServices implements LifeHost {
   }
 
   wait(waiter: () => boolean): void {
-    this.#waiters.push(waiter);
+    (this.#waiters ??= []).push(waiter);
   }
 
   begun(live?: LiveCall): void {

@@ -4,7 +4,13 @@ import type { IncomingCall } from "../connection/call_state.ts";
 import { reopen } from "../connection/call_state.ts";
 import type { EncodedBody } from "../protocol/messages.ts";
 import { withdraw } from "./delivery_state.ts";
-import type { ServiceAction, SessionEffect, SessionState, Work } from "./session_model.ts";
+import {
+  connectionChanged,
+  type ServiceAction,
+  type SessionEffect,
+  type SessionState,
+  type Work,
+} from "./session_model.ts";
 import { serviceActed } from "./session_service_state.ts";
 import { restoreWork } from "./work_state.ts";
 
@@ -114,7 +120,7 @@ export function revoke(state: SessionState, { first, count, undos }: Decisions):
       connection.receiving.granted -= granted;
       connection.receiving.consumed -= consumed;
     }
-    state.changedConnections.add(id);
+    connectionChanged(state, id);
   }
   state.changes++;
 }

@@ -237,3 +237,23 @@ Deno.test("two full windows do not wait for each other", async () => {
   assert.equal(client.echoes.length, 4);
   assert.deepEqual(client.unacked, []);
 });
+
+// @rule delivery.bounded
+Deno.test("connections that were opened and ended leave nothing behind in memory, however many there were", async () => {
+  for (const durability of ["durable", "ephemeral"] as const) {
+    const { client, node } = await opened({}, { durability });
+    for (let connection = 3; connection < 203; connection += 2) {
+      client.open(connection);
+      client.echo(connection, connection);
+      client.say({ kind: "end", connection, reason: "done" });
+      await settle();
+    }
+    assert.equal(client.echoes.length, 100);
+    const { mux, changedConnections, work, heldOf } = node.registry.find(client.session!)!.state;
+    assert.deepEqual(
+      [mux.connections.size, changedConnections.size, work.size, heldOf.size],
+      [1, 0, 0, 0],
+      durability,
+    );
+  }
+});

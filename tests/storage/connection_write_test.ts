@@ -5,7 +5,7 @@ import fc from "fast-check";
 import * as mux from "../../src/connection/mux_state.ts";
 import { encodeBody } from "../../src/protocol/body.ts";
 import { addWork, dropWork } from "../../src/session/work_state.ts";
-import type { SessionState } from "../../src/session/session_model.ts";
+import { connectionChanged, type SessionState } from "../../src/session/session_model.ts";
 import { MemorySessionStore } from "../../src/storage/memory_session_store.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { aSession, StoredMachine } from "../support/stored_sessions.ts";
@@ -19,13 +19,13 @@ function machine(connections = 20_000): StoredMachine {
 function openOne(state: SessionState, id: number): void {
   mux.receive(state.mux, { kind: "open", connection: id, service: "echo", seq: 1, cost: 1 });
   mux.accept(state.mux, id);
-  state.changedConnections.add(id);
+  connectionChanged(state, id);
   state.changes++;
 }
 
 function endOne(state: SessionState, id: number): void {
   mux.end(state.mux, id);
-  state.changedConnections.add(id);
+  connectionChanged(state, id);
   state.changes++;
 }
 
@@ -33,7 +33,7 @@ function keep(state: SessionState, id: number, text: string): void {
   const connection = state.mux.connections.get(id)!;
   connection.kept = encodeBody(text);
   connection.keptVersion++;
-  state.changedConnections.add(id);
+  connectionChanged(state, id);
   state.changes++;
 }
 
@@ -83,7 +83,7 @@ Deno.test("what connections keep is written when it changed and not before, howe
   keep(it.state, 1, "x".repeat(30_000));
   const first = await it.commit();
   assert.ok(first.write.puts.some(({ key }) => key[0] === "kept"));
-  it.state.changedConnections.add(1);
+  connectionChanged(it.state, 1);
   it.state.changes++;
   const second = await it.commit();
   assert.ok(!second.write.puts.some(({ key }) => key[0] === "kept"));
@@ -101,7 +101,7 @@ Deno.test("work is stored once, in parts that fit, and goes when all of its segm
     assert.ok(addWork(it.state, n + 1, 1, body, null));
     connection.held = [...connection.held, n + 1];
   });
-  it.state.changedConnections.add(1);
+  connectionChanged(it.state, 1);
   it.state.changes++;
   const { write, work } = await it.commit();
   assert.equal(work.length, 3);
@@ -114,13 +114,13 @@ Deno.test("work is stored once, in parts that fit, and goes when all of its segm
     dropWork(it.state, seq);
     connection.held = connection.held.filter((held) => held !== seq);
   }
-  it.state.changedConnections.add(1);
+  connectionChanged(it.state, 1);
   it.state.changes++;
   await it.commit();
   assert.deepEqual([...(await it.load()).work.keys()], [2]);
   dropWork(it.state, 2);
   connection.held = [];
-  it.state.changedConnections.add(1);
+  connectionChanged(it.state, 1);
   it.state.changes++;
   await it.commit();
   assert.deepEqual(await it.store.list({ prefix: ["work"] }, { limit: 10 }), []);

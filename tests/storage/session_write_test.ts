@@ -6,7 +6,7 @@ import { encodeBody } from "../../src/protocol/body.ts";
 import { acknowledge, retainedMessage, take } from "../../src/session/delivery_state.ts";
 import * as mux from "../../src/connection/mux_state.ts";
 import type { SessionPayload } from "../../src/protocol/messages.ts";
-import type { SessionState } from "../../src/session/session_model.ts";
+import { connectionChanged, type SessionState } from "../../src/session/session_model.ts";
 import { endSession } from "../../src/session/session_ending_state.ts";
 import { offerToken, proveToken } from "../../src/session/token_state.ts";
 import { keySize } from "../../src/storage/stored_size.ts";
@@ -47,7 +47,7 @@ function kept(state: SessionState): unknown {
 function openConnection(state: SessionState, id: number): void {
   mux.receive(state.mux, { kind: "open", connection: id, service: "echo", seq: 1, cost: 1 });
   mux.accept(state.mux, id);
-  state.changedConnections.add(id);
+  connectionChanged(state, id);
   state.changes++;
 }
 
@@ -149,7 +149,7 @@ Deno.test("every connection replaced by another one in one commit fits one atomi
   await it.commit();
   for (let i = 0; i < 256; i++) {
     mux.end(it.state.mux, 2 * i + 1);
-    it.state.changedConnections.add(2 * i + 1);
+    connectionChanged(it.state, 2 * i + 1);
   }
   for (let i = 256; i < 512; i++) openConnection(it.state, 2 * i + 1);
   const { write } = await it.commit();

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
 import type { SessionPayload } from "../../src/protocol/messages.ts";
 import { enqueue, secure, transmit } from "../../src/session/delivery_state.ts";
-import { newSession, type SessionState } from "../../src/session/session_model.ts";
+import { newSession, NONE_CHANGED, type SessionState } from "../../src/session/session_model.ts";
 import { commitPoint } from "../../src/session/session_state.ts";
 import { atomicOf, weightOf } from "../../src/storage/commit_assembly.ts";
 import { loadSession } from "../../src/storage/session_load.ts";
@@ -62,7 +62,7 @@ export class StoredMachine {
   async commit(now = this.state.createdAt + 1): Promise<PlannedWrite> {
     const { state, store } = this;
     const planned = planWrite(state, this.stored, commitPoint(state), "boot", now);
-    state.changedConnections.clear();
+    state.changedConnections = NONE_CHANGED;
     weightOf(planned.write, store.limits);
     for (const put of planned.write.staged) {
       assert.ok((await store.atomic({ checks: [], puts: [put], deletes: [] })).ok);
