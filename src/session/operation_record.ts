@@ -14,6 +14,9 @@ import type { TransactionRun } from "./transaction_run.ts";
 
 /** How long an outcome is kept, milliseconds. */
 export const OPERATION_TTL_MS = 24 * 3_600_000;
+
+/** After this the store may drop a record: of an outcome that has long expired, or of a process that is long lost. */
+export const RECORD_BACKSTOP_MS = 30 * OPERATION_TTL_MS;
 /** Outcomes up to this size are part of their record; larger ones have values of their own, bytes. */
 const INLINE_BYTES = 48 * 1024;
 const PART_BYTES = 60 * 1024;
@@ -122,7 +125,8 @@ export function wordOf(ran: boolean, { reason }: Pick<Outcome, "reason">): Opera
 export function newOperation(words: OperationWords, body: EncodedBody, stamp: string): Operation {
   const hash = operationHash(words);
   const fingerprint = fingerprintOf(body);
-  const entry = (cache: DataCache) => cache.entryAt(operationKey(hash), `operation ${hash}`);
+  const entry = (cache: DataCache) =>
+    cache.entryAt(operationKey(hash), `operation ${hash}`, RECORD_BACKSTOP_MS);
   return {
     ...{ hash, fingerprint, stamp, entry },
     async look(cache, run, now) {

@@ -32,6 +32,7 @@ import {
   type OperationRecord,
   type Outcome,
   outcomeOf,
+  RECORD_BACKSTOP_MS,
   wordOf,
 } from "./operation_record.ts";
 
@@ -77,9 +78,6 @@ export class OperationsRunner {
     void run.begin(life, live);
   }
 }
-
-/** After this the store may drop a record: of an outcome that has long expired, or of a process that is long lost. */
-const RECORD_BACKSTOP_MS = 30 * OPERATION_TTL_MS;
 
 interface Caller {
   readonly life: ConnectionLife;

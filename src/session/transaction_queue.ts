@@ -150,7 +150,7 @@ export class TransactionQueue {
     const deletes: StoreKey[] = [];
     for (const [entry, value] of values) {
       if (value === null) deletes.push(entry.key);
-      else puts.push({ key: entry.key, value: encodeDatum(value) });
+      else puts.push(putOf(entry, value));
     }
     return {
       checks: [...conditions].map(([{ key }, version]) => ({ key, version })),
@@ -326,4 +326,9 @@ export class TransactionQueue {
     const { clock, random } = this.#host;
     return sleepUntil(clock, clock.now() + retryDelay(attempt, random) / 4);
   }
+}
+
+function putOf({ key, expireIn }: DataEntry, value: EncodedBody): Put {
+  const put = { key, value: encodeDatum(value) };
+  return expireIn === undefined ? put : { ...put, expireIn };
 }

@@ -27,6 +27,8 @@ const HAND_OVER_MICROTASKS = 512;
 export interface DataEntry {
   readonly key: StoreKey;
   readonly name: string;
+  /** How long after it was written the store may drop it, milliseconds; undefined: never. */
+  readonly expireIn: number | undefined;
   /** What is committed, as far as is known; `known` is false until it was read, or when it may be old. */
   known: boolean;
   value: EncodedBody | null;
@@ -99,8 +101,8 @@ export class DataCache {
     return entry;
   }
 
-  /** The entry of any key whose value is a datum; `name` is the key's alone. */
-  entryAt(key: StoreKey, name: string): DataEntry {
+  /** The entry of any key whose value is a datum; `name` is the key's alone, and `expireIn` the same each time. */
+  entryAt(key: StoreKey, name: string, expireIn?: number): DataEntry {
     const found = this.#entries.get(name);
     if (found !== undefined) {
       this.#entries.delete(name);
@@ -108,7 +110,7 @@ export class DataCache {
       return found;
     }
     const entry: DataEntry = {
-      ...{ key, name },
+      ...{ key, name, expireIn },
       ...{ known: false, value: null, version: null, pending: null, holder: null, holds: 0, doubted: false },
       ...{ revision: 0, base: 0, loading: null, waiters: [] },
     };

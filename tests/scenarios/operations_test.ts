@@ -252,3 +252,19 @@ Deno.test("a store that does not answer makes a call with a key unavailable, and
   await it.release();
   assert.equal(client.answer(request)?.ok, true);
 });
+
+// @rule call.operation
+Deno.test("no operation's record stays in the store for ever, a transaction's neither; what it wrote does", async () => {
+  const it = new World();
+  const node = it.node();
+  const client = await it.client(node);
+  assert.equal((await client.ask("add", 7, { operation: "a" }))?.value, 7);
+  client.call("pay", 1, { operation: "b" });
+  await settle();
+  await it.release();
+  assert.equal((await client.ask("large", 100_000, { operation: "c" }))?.ok, true);
+  const rows = async (table: string) => (await it.store.list({ prefix: [table] }, { limit: 100 })).length;
+  assert.deepEqual([await rows("operation"), await rows("outcome") > 0, await rows("data")], [3, true, 1]);
+  await it.clock.advance(31 * OPERATION_TTL_MS);
+  assert.deepEqual([await rows("operation"), await rows("outcome"), await rows("data")], [0, 0, 1]);
+});

@@ -31,11 +31,8 @@ const PROVISIONAL_MS = 45_000;
 /** How many lines of the trace are remembered. */
 const REMEMBERED = 400;
 
-/** Tables that must be empty once every session is over and forgotten. */
-const TABLES = [
-  ...["session", "connection", "outbox", "deadline", "attached", "challenge", "moved"],
-  ...["work", "pending", "kept", "chunk", "history", "principal"],
-];
+/** What no session's end removes: what services wrote, and the list of nodes. */
+const LASTING = new Set(["data", "node"]);
 
 export class Cluster implements ClientHost {
   readonly plan: Plan;
@@ -64,7 +61,7 @@ export class Cluster implements ClientHost {
   readonly #lineRandom: SeededRandom;
   readonly #print: ((line: string) => void) | null;
   /** Breaks that wait for the next line. */
-  readonly #cuts: { readonly direction: Direction; readonly frames: number }[] = [];
+  readonly #cuts: { readonly direction: Direction; readonly frames: number; readonly fault: string }[] = [];
   readonly #since = new Map<SimClient, number>();
   #lastLine = 0;
   #hash = 0x811c9dc5;
@@ -162,9 +159,9 @@ export class Cluster implements ClientHost {
     return [...this.lines];
   }
 
-  /** The next line that is dialled breaks after so many frames. */
-  cutNext(direction: Direction, frames: number): void {
-    this.#cuts.push({ direction, frames });
+  /** The next line that is dialled breaks after so many frames, which counts as `fault` when it does. */
+  cutNext(direction: Direction, frames: number, fault: string): void {
+    this.#cuts.push({ direction, frames, fault });
   }
 
   /** Nothing goes wrong from here on, except what has gone wrong already. */
@@ -177,13 +174,10 @@ export class Cluster implements ClientHost {
     }
   }
 
-  /** All keys that the store still has, but for its list of nodes. */
+  /** All keys that the store still has, but for what lasts. */
   async keysLeft(): Promise<StoreKey[]> {
-    const keys: StoreKey[] = [];
-    for (const table of TABLES) {
-      for (const { key } of await this.#inner.list({ prefix: [table] }, { limit: 10 })) keys.push(key);
-    }
-    return keys;
+    const entries = await this.#inner.list({ prefix: [] }, { limit: 1_000 });
+    return entries.map(({ key }) => key).filter(([table]) => !LASTING.has(String(table)));
   }
 
   // ClientHost
@@ -230,13 +224,14 @@ export class Cluster implements ClientHost {
       server: node.process,
       witness: this.wireWitness,
       latency: lineLatency,
+      count: (fault) => this.count(fault),
       onError: (error) =>
         this.fail(`a handler threw ${error instanceof Error ? error.stack : String(error)}`),
     });
     this.lines.add(line);
     this.trace(`${line.id} dialled by ${process.name} to ${node.process.name}`);
     const cut = this.#cuts.shift();
-    if (cut !== undefined) line.breakAfter(cut.direction, cut.frames);
+    if (cut !== undefined) line.breakAfter(cut.direction, cut.frames, cut.fault);
     line.client.listen(handler);
     const travel = () => this.#lineRandom.between(lineLatency.least, lineLatency.most);
     timeline.after(travel(), () => {

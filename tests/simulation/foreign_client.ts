@@ -111,10 +111,6 @@ export class ForeignClient implements SimClient {
     return acked === sent;
   }
 
-  get timers(): number {
-    return this.#process.timers;
-  }
-
   get caughtUp(): boolean {
     const { delivery: { acked, sent }, progress, requests } = this.#kept;
     const done = this.#resting || requests >= this.spec.requests;

@@ -23,6 +23,18 @@ const operations = "src/session/operations_runner.ts";
 
 export const MUTANTS: readonly Mutant[] = [
   {
+    name: "a client leaves its old timer set",
+    file: "src/client/client_runner.ts",
+    from: `    this.#cancelTimer?.();\n    this.#timerAt = at;`,
+    to: `    this.#timerAt = at;`,
+  },
+  {
+    name: "the record of a transaction's operation is never dropped",
+    file: queue,
+    from: `  return expireIn === undefined ? put : { ...put, expireIn };`,
+    to: `  return put;`,
+  },
+  {
     name: "skip dedupe",
     file: delivery,
     from: `    return "duplicate";`,

@@ -4,6 +4,7 @@ import type { SessionRunner } from "../../src/session/session_runner.ts";
 import type { Books } from "./caller_model.ts";
 import type { Cluster } from "./cluster.ts";
 import type { ForeignClient } from "./foreign_client.ts";
+import { SdkClient } from "./sdk_client.ts";
 
 /** How late a deadline may be: clocks jump, and timers go by the machine's own time. */
 const OVERDUE_MS = 10_000;
@@ -23,10 +24,15 @@ export class NodeJudge {
     this.#cluster = cluster;
   }
 
-  /** What no node may ever look like, as far as it runs at all. */
+  /** What no node and no client may ever look like, as far as it runs at all. */
   look(): void {
-    const { nodes } = this.#cluster;
+    const { nodes, clients } = this.#cluster;
     const fail = (problem: string) => this.#cluster.fail(problem);
+    for (const client of clients) {
+      if (client instanceof SdkClient && client.timers > 1) {
+        fail(`${client.spec.name} has ${client.timers} timers`);
+      }
+    }
     // A session that was just read has not looked at its deadlines yet.
     const before = this.#seen;
     this.#seen = new Set(nodes.flatMap(({ registry }) => [...registry.sessions()]));

@@ -74,8 +74,16 @@ const RESUME_WINDOW_MS = 900_000;
 /** Makes the plan of a seed. */
 export function planOf(seed: number): Plan {
   const random = new SeededRandom(seed);
-  const sizes = random.pick(SIZES);
-  const duration = random.between(15_000, 90_000);
+  const usual = random.pick(SIZES);
+  // Drawn apart, so that the other plans stay what they were.
+  const more = new SeededRandom(seed ^ 0x7d1c3a55);
+  const long = more.chance(0.1);
+  const short = random.between(15_000, 90_000);
+  const within = more.chance(0.5) ? EDGES.filter((edge) => edge + 100 < usual.bodyBytes) : [];
+  const sizes = within.length === 0
+    ? { ...usual, edges: within }
+    : { ...usual, edges: within, atTheEdge: 2 * usual.atTheEdge };
+  const duration = long ? more.between(200_000, 400_000) : short;
   const work = new SeededRandom(seed ^ 0x2f6b19d3);
   // In some plans nobody has any work.
   const works = work.chance(0.85);
@@ -94,6 +102,8 @@ export function planOf(seed: number): Plan {
     clients,
     limits: {
       ...DEFAULT_LIMITS,
+      // The smallest that a server can be set to, with its body.
+      ...(more.chance(0.3) ? { frameBytes: sizes.bodyBytes + 8 * 1024 } : {}),
       bodyBytes: sizes.bodyBytes,
       windowMessages: sizes.windowMessages,
       windowBytes: sizes.windowBytes,
@@ -109,10 +119,18 @@ export function planOf(seed: number): Plan {
     storeLatency: random.pick([{ least: 0, most: 2 }, { least: 1, most: 15 }, { least: 5, most: 150 }]),
     accounts: work.pick([2, 3]),
     expiryLag: random.pick([0, 0, 30_000, 600_000]),
-    rates: storeRates(random),
+    rates: {
+      ...storeRates(random),
+      ...(more.chance(0.3) ? { conflict: more.pick([0.005, 0.02]) } : {}),
+    },
     checksPerAtomic: random.pick([10, 100]),
     duration,
-    faults: timedFaults(random, duration),
+    faults: timedFaults(random, duration).map((fault) =>
+      // Minutes, where a run has them.
+      long && fault.kind.startsWith("store-away")
+        ? { ...fault, size: more.between(fault.size, 300_000) }
+        : fault
+    ),
   };
 }
 
@@ -124,10 +142,16 @@ const SIZES = [
   { bodyBytes: 200_000, atTheEdge: 15, windowMessages: 1024, windowBytes: 1024 * 1024 },
 ] as const;
 
+/**
+ * Where a body is treated in another way: what stays in the core, waits in a connection's record, is kept, is a part of a
+ * segment, fits a value of the store, fills a frame.
+ */
+const EDGES = [8, 16, 32, 48, 60, 64, 128].map((kib) => kib * 1024);
+
 function clientSpec(
   random: SeededRandom,
   index: number,
-  sizes: typeof SIZES[number],
+  sizes: Sizes,
   duration: number,
 ): Omit<ClientSpec, "principal" | "work" | "mix"> {
   const kind = random.chance(0.5) ? "sdk" : "foreign";

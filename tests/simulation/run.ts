@@ -26,6 +26,9 @@ const HANDLED_MS = 10_000;
 /** A lost node is found out, and what it left is done, in this time. */
 const TAKEN_UP_MS = 90_000;
 
+/** No row outlives a session for longer. */
+const OUTCOMES_MS = 31 * 24 * 3600 * 1000;
+
 /** @param print Is given every line of the trace. */
 export async function run(plan: Plan, print: ((line: string) => void) | null = null): Promise<RunResult> {
   const cluster = new Cluster(plan, print);
@@ -154,7 +157,10 @@ async function untilGone(cluster: Cluster): Promise<void> {
 }
 
 async function judgeWhatIsLeft(cluster: Cluster): Promise<void> {
-  const { timeline, nodes } = cluster;
+  const { timeline, nodes, plan: { expiryLag } } = cluster;
+  // Outcomes of operations are kept for a day, and dropped after a month where no node was there to do it.
+  timeline.sleep(OUTCOMES_MS + expiryLag);
+  await timeline.run(SETTLE_MS, () => cluster.failure !== null);
   const keys = await cluster.keysLeft();
   if (keys.length > 0) cluster.fail(`keys are left: ${keys.map((key) => key.join("/")).join(" ")}`);
   for (const { process, registry } of nodes) {
@@ -174,62 +180,90 @@ async function judgeWhatIsLeft(cluster: Cluster): Promise<void> {
   if (timeline.pending > 0) cluster.fail(`${timeline.pending} events are left`);
 }
 
-/** Lets one fault happen, if there is whom it could hit. */
-function inject(cluster: Cluster, { kind, pick, size }: TimedFault): void {
+/** Lets one fault happen, and counts it if there is whom it can hit. */
+function inject(cluster: Cluster, fault: TimedFault): void {
+  cluster.trace(`fault ${fault.kind} ${fault.size}`);
+  if (happens(cluster, fault)) cluster.count(fault.kind);
+}
+
+/** @returns False if there was nobody whom it could hit; and for cuts, which are counted when they happen. */
+function happens(cluster: Cluster, { kind, pick, size }: TimedFault): boolean {
   const { nodes, timeline } = cluster;
   const line = picked(cluster.openLines(), pick);
   const client = picked(cluster.clients.filter(({ over }) => over === null), pick);
   const node = picked(nodes, pick)!;
-  cluster.trace(`fault ${kind} ${size}`);
-  cluster.count(kind);
   switch (kind) {
     case "line-break":
-      return line?.break();
+      line?.break();
+      return line !== undefined;
     case "line-half-open-up":
-      return line?.halfOpen("up");
+      line?.halfOpen("up");
+      return line !== undefined;
     case "line-half-open-down":
-      return line?.halfOpen("down");
+      line?.halfOpen("down");
+      return line !== undefined;
     case "line-half-open":
-      return line?.halfOpen("up", "down");
+      line?.halfOpen("up", "down");
+      return line !== undefined;
     case "line-stall":
-      return line?.stall(size);
+      line?.stall(size);
+      return line !== undefined;
     case "handshake-cut-up":
-      return cluster.cutNext("up", size);
+      cluster.cutNext("up", size, kind);
+      return false;
     case "handshake-cut-down":
-      return cluster.cutNext("down", size);
+      cluster.cutNext("down", size, kind);
+      return false;
     case "handshake-storm":
-      for (let i = 0; i < size; i++) cluster.cutNext("down", 0);
-      return;
+      for (let i = 0; i < size; i++) cluster.cutNext("down", 0, kind);
+      return false;
     case "frame-cut-up":
-      return line?.breakAfter("up", size);
+      line?.breakAfter("up", size, kind);
+      return false;
     case "frame-cut-down":
-      return line?.breakAfter("down", size);
+      line?.breakAfter("down", size, kind);
+      return false;
     case "node-crash":
-    case "node-vanish":
+    case "node-vanish": {
+      const { up } = node;
       node.crash(kind === "node-vanish");
-      return void timeline.after(size, () => node.restart());
-    case "node-pause":
+      timeline.after(size, () => node.restart());
+      return up;
+    }
+    case "node-pause": {
+      const { up } = node;
       node.process.pause();
-      return void timeline.after(size, () => node.process.resume());
-    case "node-drain":
+      timeline.after(size, () => node.process.resume());
+      return up;
+    }
+    case "node-drain": {
+      const { up, draining } = node;
       void node.drain();
-      return void timeline.after(size, () => node.restart());
+      timeline.after(size, () => node.restart());
+      return up && !draining;
+    }
     case "store-away":
-      return cluster.store.away("", size);
+      cluster.store.away("", size);
+      return true;
     case "store-away-from-node":
-      return cluster.store.away(node.process.name, size);
+      cluster.store.away(node.process.name, size);
+      return node.up;
     case "clock-jump":
-      return node.jump(size);
+      node.jump(size);
+      return node.up;
     case "page-reload":
-      return void client?.reload();
+      return client?.reload() ?? false;
     case "tab-copy": {
       const copy = client?.copy() ?? null;
-      return copy === null ? undefined : cluster.add(copy);
+      if (copy !== null) cluster.add(copy);
+      return copy !== null;
     }
     case "client-redial":
-      return client?.redial();
+      client?.redial();
+      return client !== undefined;
     case "client-close":
-      return client?.close();
+      client?.close();
+      return client !== undefined;
     default:
       return kind satisfies never;
   }

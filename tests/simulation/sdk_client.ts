@@ -11,7 +11,7 @@ import type { SeededRandom } from "../support/seeded_random.ts";
 import { SdkCalls } from "./sdk_calls.ts";
 import type { ClientHost, ClientSpec, SimClient } from "./sim_client.ts";
 import type { SimNode } from "./sim_node.ts";
-import type { SimProcess } from "./sim_process.ts";
+import { CountedClock, type SimProcess } from "./sim_process.ts";
 import { BEGINNING, isComplete, outstanding, type Progress, requestValue, takeReply } from "./workload.ts";
 
 const MOST_OUTSTANDING = 12;
@@ -30,6 +30,8 @@ export class SdkClient implements SimClient {
   /** Writes of it that are under way, in order. */
   #writes: (() => void)[] = [];
   #process: SimProcess;
+  /** The SDK's own. */
+  #clock: CountedClock;
   #live: Session;
   #connection: Connection;
   /** Calls and messages beside the requests; null: none. */
@@ -43,15 +45,16 @@ export class SdkClient implements SimClient {
     this.#host = host;
     this.#random = host.newRandom();
     this.#storage = storage ?? new Map();
-    [this.#process, this.#live, this.#connection] = this.#begin();
+    [this.#process, this.#clock, this.#live, this.#connection] = this.#begin();
   }
 
   get session(): string | null {
     return this.#live.id;
   }
 
+  /** Timers that the SDK has set; it owns one. */
   get timers(): number {
-    return this.#process.timers;
+    return this.#process.alive ? this.#clock.pending : 0;
   }
 
   get caughtUp(): boolean {
@@ -112,8 +115,9 @@ export class SdkClient implements SimClient {
     } ${this.#calls?.describe() ?? ""}`;
   }
 
-  #begin(): [SimProcess, Session, Connection] {
+  #begin(): [SimProcess, CountedClock, Session, Connection] {
     const process = this.#process = this.#host.newProcess(this.spec.name);
+    const clock = this.#clock = new CountedClock(process.clock);
     const { durability, windowMessages, windowBytes } = this.spec.settings;
     const session = this.#live = connect("ws://cluster", {
       encoding: this.spec.subprotocol === "holdfast.v1.json" ? "json" : "msgpack",
@@ -124,7 +128,7 @@ export class SdkClient implements SimClient {
       reconnect,
       ...(this.spec.principal === "" ? {} : { auth: () => this.spec.principal }),
       probe: false,
-      clock: process.clock,
+      clock,
       random: this.#random.fork(),
       dial: (_url, [subprotocol], handler) => this.#host.dial(this, process, subprotocol!, handler),
     });
@@ -139,7 +143,7 @@ export class SdkClient implements SimClient {
     this.#calls = this.#callsIn(process, session);
     void this.#consume(process, connection);
     this.#produceLater(process);
-    return [process, session, connection];
+    return [process, clock, session, connection];
   }
 
   /** A page that may be reloaded would have to claim its calls: only others call. */
@@ -234,7 +238,12 @@ export class SdkClient implements SimClient {
     if (this.#closing && reason !== "taken-over") {
       this.over = reason;
       this.closed = true;
-      process.lose();
+      const clock = this.#clock;
+      // Once what goes with the end is done.
+      this.#host.timeline.after(1, () => {
+        if (clock.pending > 0) this.#host.fail(`${this.spec.name}: its session is over, and a timer is left`);
+        process.lose();
+      });
       return;
     }
     this.#host.lost({ client: this, session, reason, detail });

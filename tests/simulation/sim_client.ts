@@ -93,8 +93,6 @@ export interface SimClient {
   readonly caughtUp: boolean;
   /** Its application has asked for the end and was told that it came. */
   readonly closed: boolean;
-  /** Page timers that are set. */
-  readonly timers: number;
   /** The application asks for no more than it has by now. */
   rest(): void;
   /** The page is gone and, where something was stored, comes back. @returns False if it cannot. */

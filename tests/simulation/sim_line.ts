@@ -34,6 +34,8 @@ export interface LineOptions {
   readonly witness: LineWitness;
   /** Slowest and fastest way of a frame, milliseconds. */
   readonly latency: { readonly least: number; readonly most: number };
+  /** A break that was asked for has come. */
+  readonly count: (fault: string) => void;
   readonly onError: (error: unknown) => void;
 }
 
@@ -50,7 +52,7 @@ export class SimLine {
   readonly #lastArrival = { up: 0, down: 0 };
   #stalledUntil = 0;
   /** How many more frames get through before the line breaks. */
-  #allowance: { readonly direction: Direction; left: number } | null = null;
+  #allowance: { readonly direction: Direction; left: number; readonly fault: string } | null = null;
 
   constructor(options: LineOptions) {
     this.id = options.id;
@@ -80,9 +82,9 @@ export class SimLine {
     this.#stalledUntil = this.options.timeline.now + ms;
   }
 
-  /** Breaks when one more than `frames` frames were sent this way; that one is lost. */
-  breakAfter(direction: Direction, frames: number): void {
-    this.#allowance = { direction, left: frames };
+  /** Breaks when one more than `frames` frames were sent this way; that one is lost, and counts as `fault`. */
+  breakAfter(direction: Direction, frames: number, fault: string): void {
+    this.#allowance = { direction, left: frames, fault };
   }
 
   /** Takes a frame, or a close, from one end to the other. */
@@ -90,6 +92,7 @@ export class SimLine {
     const allowance = this.#allowance;
     if (isFrame && allowance?.direction === direction && allowance.left-- <= 0) {
       this.#allowance = null;
+      this.options.count(allowance.fault);
       return this.break();
     }
     if (this.#dead.has(direction)) return;

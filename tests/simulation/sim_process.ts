@@ -3,6 +3,37 @@
 import type { Clock } from "../../src/system/clock.ts";
 import type { Timeline } from "./timeline.ts";
 
+/** A clock that tells how many of its timers are set. */
+export class CountedClock implements Clock {
+  readonly #inner: Clock;
+  readonly #pending = new Set<symbol>();
+
+  constructor(inner: Clock) {
+    this.#inner = inner;
+  }
+
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  now(): number {
+    return this.#inner.now();
+  }
+
+  wakeAt(at: number, wake: () => void): () => void {
+    const timer = Symbol();
+    this.#pending.add(timer);
+    const cancel = this.#inner.wakeAt(at, () => {
+      this.#pending.delete(timer);
+      wake();
+    });
+    return () => {
+      this.#pending.delete(timer);
+      cancel();
+    };
+  }
+}
+
 /**
  * Whatever reaches a process goes through {@link enter}: timers, frames, answers of the store. Once it is lost nothing
  * does; while it is paused everything waits, in order.

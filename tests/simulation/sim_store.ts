@@ -23,6 +23,8 @@ export type StoreFaultKind =
   | "apply-late"
   /** Applied, then reported as a failed check: a remote client's own repetition. */
   | "lie-conflict"
+  /** Not applied, and reported as a failed check: somebody was faster, who then gave up. */
+  | "conflict"
   /** Answered after seconds. */
   | "slow"
   /** A read that is rejected. */
@@ -125,7 +127,7 @@ export class SimStore {
   }
 
   async #atomic(process: SimProcess, atomic: Atomic): Promise<AtomicResult> {
-    switch (this.#drawn(["fail-before", "fail-after", "apply-late", "lie-conflict", "slow"])) {
+    switch (this.#drawn(["fail-before", "fail-after", "apply-late", "lie-conflict", "slow", "conflict"])) {
       case "fail-before":
         throw new SimFault("failed before it was applied");
       case "fail-after":
@@ -139,6 +141,11 @@ export class SimStore {
         // Without checks a repetition succeeds.
         return atomic.checks.length === 0 ? await this.#apply(process, atomic) : { ...result, ok: false };
       }
+      case "conflict":
+        // Without checks there is nothing that could fail.
+        if (atomic.checks.length === 0) return await this.#apply(process, atomic);
+        this.#options.refused(atomic);
+        return { ok: false };
       case "slow":
         if (this.#options.random.chance(0.5)) {
           await this.#pass(this.#options.random.between(200, 8_000));

@@ -11,8 +11,10 @@ import type { Service } from "../../src/service/service.ts";
 export interface Sizes {
   /** The most that the server takes. */
   readonly bodyBytes: number;
-  /** How many of a thousand bodies are around that limit. */
+  /** How many of a thousand bodies are around that limit, or around one of {@link edges}. */
   readonly atTheEdge: number;
+  /** Other sizes that mean something. */
+  readonly edges: readonly number[];
 }
 
 /** Where one connection's conversation is. */
@@ -77,10 +79,18 @@ function replySizes(n: number, sizes: Sizes): number[] {
   return Array.from({ length: count }, (_, i) => sizeOf(n * 31 + i, sizes));
 }
 
-function sizeOf(key: number, { bodyBytes, atTheEdge }: Sizes): number {
+/** How far a body is from an edge: what is compared with it may be the body, or the body with a header. */
+const OFFSETS = [-100, -64, -16, -8, -1, 0, 1, 64];
+
+function sizeOf(key: number, { bodyBytes, atTheEdge, edges }: Sizes): number {
   const chance = mix(key);
   // The limit itself, a byte less, and half of it; most bodies are small.
-  if (chance % 1000 < atTheEdge) return [bodyBytes, bodyBytes - 1, bodyBytes >> 1][(chance >>> 10) % 3]!;
+  if (chance % 1000 < atTheEdge) {
+    const which = (chance >>> 10) % (3 + edges.length);
+    const edge = edges[which - 3];
+    if (edge !== undefined) return edge + OFFSETS[(chance >>> 5) % OFFSETS.length]!;
+    return [bodyBytes, bodyBytes - 1, bodyBytes >> 1][which]!;
+  }
   return (chance >>> 12) % Math.min(64, bodyBytes);
 }
 
