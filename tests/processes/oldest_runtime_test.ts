@@ -3,30 +3,14 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { ForeignClient } from "../support/foreign_client.ts";
+import { installed } from "../support/npm_program.ts";
 import { ServerProcess } from "../support/server_process.ts";
 
 const OLDEST = "2.5.6";
 
-/** The path of that Deno's program, or why there is none. */
-async function oldest(): Promise<{ readonly runtime: string } | { readonly missing: string }> {
-  try {
-    const { success, stdout, stderr } = await new Deno.Command("npx", {
-      args: ["-y", `deno@${OLDEST}`, "eval", "console.log(Deno.execPath())"],
-      stdout: "piped",
-      stderr: "piped",
-    }).output();
-    const text = new TextDecoder();
-    if (success) return { runtime: text.decode(stdout).trim() };
-    return { missing: text.decode(stderr) };
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return { missing: "npx is not installed" };
-    throw error;
-  }
-}
-
-const found = await oldest();
+const found = await installed("deno", OLDEST);
 if ("missing" in found) console.warn(`Deno ${OLDEST} cannot be had: ${found.missing}`);
-const runtime = "runtime" in found ? found.runtime : "";
+const runtime = "program" in found ? found.program : "";
 
 for (const transport of ["native", "hardened"]) {
   Deno.test({
