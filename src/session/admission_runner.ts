@@ -38,7 +38,7 @@ export class Admission {
   /** Challenges of ephemeral sessions, oldest first. */
   readonly #challenges = new Map<string, { readonly session: string; readonly until: number }>();
 
-  /** Reads for those who have not said who they are share this many; further ones wait. */
+  /** What the store is asked for those who have not said who they are shares this many; more of it waits. */
   readonly #strangersReads: Semaphore;
 
   constructor(registry: SessionRegistry, strangersReads: number) {
@@ -105,7 +105,7 @@ export class Admission {
         if (await this.#attach(link, start, made, null, grant)) return;
       }
       // Also where there is no room: the session that this `start` made may be among those that took it.
-      const [row] = await this.#read(grant, () => store.get([challengeKey(challenge)]));
+      const [row] = await this.#askStore(grant, () => store.get([challengeKey(challenge)]));
       if (row !== null && row !== undefined) {
         const { session, at } = decodeChallenge(row.value);
         if (at + CHALLENGE_MEMORY_MS > clock.now()) {
@@ -187,18 +187,22 @@ export class Admission {
     if (remembered !== undefined) {
       await remembered.whenCommitted();
       if (remembered.live && remembered.version === null) return remembered;
-      const [core] = await this.#read(grant, () => store.get([sessionKey(session)]));
+      const [core] = await this.#askStore(grant, () => store.get([sessionKey(session)]));
       if (remembered.live && core?.version === remembered.version) return remembered;
       // It has committed since, or another node has: only a commit of its own can tell.
-      await remembered.confirmOwnership();
+      await this.#askStore(grant, () => remembered.confirmOwnership());
       return remembered.live ? remembered : "moved";
     }
-    const loaded = await this.#read(grant, () => loadSession(store, session));
+    const loaded = await this.#askStore(grant, async () => {
+      const loaded = await loadSession(store, session);
+      if (loaded.kind === "session" && loaded.owner !== null) {
+        loaded.state.detachedAt = await detachedSince(store, loaded.owner, clock.now());
+      }
+      return loaded;
+    });
     if (loaded.kind === "tombstone") return { tombstone: loaded.tombstone };
     if (loaded.kind !== "session") return loaded.kind;
-    const { state, stored, owner } = loaded;
-    if (owner !== null) state.detachedAt = await detachedSince(store, owner, clock.now());
-    return this.#registry.restore(state, stored);
+    return this.#registry.restore(loaded.state, loaded.stored);
   }
 
   /** True if the conduit is attached, or is gone by now, its attach committed or not begun; false: decide afresh. */
@@ -237,12 +241,12 @@ export class Admission {
     found.end("token-reuse", "a token that was replaced was presented (resume.rotate)");
   }
 
-  /** Reads the store; for those who have not said who they are, only so many at once. */
-  async #read<T>(grant: Grant | null, read: () => Promise<T>): Promise<T> {
-    if (grant !== null && grant.principal !== ANONYMOUS) return await read();
+  /** Asks the store something; for those who have not said who they are, only so much at once. */
+  async #askStore<T>(grant: Grant | null, ask: () => Promise<T>): Promise<T> {
+    if (grant !== null && grant.principal !== ANONYMOUS) return await ask();
     await this.#strangersReads.acquire();
     try {
-      return await read();
+      return await ask();
     } finally {
       this.#strangersReads.release();
     }

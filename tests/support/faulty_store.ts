@@ -65,6 +65,8 @@ export class FaultyStore implements SessionStore {
   mostUnderWay = 0;
   /** Called for every atomic before its fault. */
   onAtomic: ((atomic: Atomic) => void) | undefined;
+  /** Called for every `get` before its fault. */
+  onGet: ((keys: readonly StoreKey[]) => void) | undefined;
 
   constructor(
     inner: SessionStore,
@@ -171,6 +173,7 @@ export class FaultyStore implements SessionStore {
 
   async get(keys: readonly StoreKey[]): Promise<(StoredEntry | null)[]> {
     this.calls.get++;
+    this.onGet?.(keys);
     await this.#beforeRead();
     return await this.#inner.get(keys);
   }
