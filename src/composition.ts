@@ -187,6 +187,7 @@ export async function compose(settings: Settings, { env, log, ...parts }: NodePa
   const conduits = {
     clock,
     log,
+    metrics,
     open: new Tally(),
     frameBytes: settings.limits.frameBytes,
     // A replay is at most a window, and must not look like a slow consumer.

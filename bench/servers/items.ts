@@ -55,14 +55,15 @@ const log = new JsonLog({
 });
 const store = await openKvSessionStore(settings.kv, { clock });
 const boot = publicId(random);
+const metrics = new CountedMetrics();
 const registry = new SessionRegistry({
   ...settings,
-  metrics: new CountedMetrics(),
+  metrics,
   ...{ store, clock, random, log, services: [items], node: boot, boot },
 });
 new NodeDirectory(store, clock, log, boot, boot).start();
 const conduits = {
-  ...{ clock, log, open: new Tally() },
+  ...{ clock, log, metrics, open: new Tally() },
   frameBytes: settings.limits.frameBytes,
   bufferedBytes: 4 * Math.max(settings.limits.frameBytes, settings.limits.windowBytes),
   accept: registry.accept.bind(registry),

@@ -2,8 +2,9 @@
 
 import type { Frame, Subprotocol } from "../protocol/codec.ts";
 import { jsonFrameBytes } from "../protocol/limits.ts";
-import { closeCode } from "../protocol/reasons.ts";
+import { closeCode, isReason } from "../protocol/reasons.ts";
 import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics.ts";
 import { describeError } from "../observe/json_log.ts";
 import type { Clock } from "../system/clock.ts";
 import { cutReason } from "./close_reason.ts";
@@ -21,6 +22,8 @@ export const BACKLOG_LOOK_MS = 250;
 export interface SocketConduitContext {
   readonly clock: Clock;
   readonly log: Log;
+  /** Told why conduits are closed. */
+  readonly metrics: Metrics;
   /** `limits.frameBytes`; a larger frame closes the conduit with 1009 and is not delivered. */
   readonly frameBytes: number;
   /**
@@ -71,6 +74,8 @@ export abstract class SocketConduit<C extends SocketConduitContext = SocketCondu
 
   close(code: number, reason: string): void {
     if (this.#state !== "open") return;
+    // Only a handler that throws makes a close say something else.
+    this.context.metrics.conduitClosed(isReason(reason) ? reason : "internal");
     this.awaitClose();
     this.startClose(code, cutReason(reason));
   }

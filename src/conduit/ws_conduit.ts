@@ -62,6 +62,9 @@ export const FIRST_FRAME_BYTES = 256 * 1024;
 /** What is read and thrown away after a frame was refused, before a peer that goes on sending is left unread. */
 const DISCARDED_BYTES = 128 * 1024;
 
+/** How `ws` calls what it does not take, and closes for. */
+const REFUSED = "WS_ERR_";
+
 /** What `ws` calls a frame, or its fragments together, above `maxPayload`. */
 const TOO_BIG = new Set(["WS_ERR_UNSUPPORTED_MESSAGE_LENGTH", "WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH"]);
 
@@ -127,6 +130,7 @@ export class WsConduit extends SocketConduit<WsConduitContext> implements FrameH
   /** Gives up the frame that is coming in, and the line with it: a close would wait for the frame's end. */
   abandon(): void {
     this.context.log.warn("unfinished_frame_abandoned", { conduit: this.id, bytes: this.#meter.unfinished });
+    if (this.isOpen) this.context.metrics.conduitClosed("unfinished-frame");
     this.#line.off("data", onChunk);
     this.awaitClose();
     this.#socket.terminate();
@@ -172,10 +176,13 @@ export class WsConduit extends SocketConduit<WsConduitContext> implements FrameH
   /** The library refused what came, or the line failed. It has sent its close frame and reads no further. */
   broken(error: Error & { readonly code?: string }): void {
     const { code = "unknown", message } = error;
-    if (TOO_BIG.has(code)) {
-      this.context.log.warn("frame_too_big", { conduit: this.id, limit: this.frameLimit });
-    } else {
-      this.context.log.debug("conduit_broken", { conduit: this.id, code, error: message });
+    const { log, metrics } = this.context;
+    const tooBig = TOO_BIG.has(code);
+    if (tooBig) log.warn("frame_too_big", { conduit: this.id, limit: this.frameLimit });
+    else log.debug("conduit_broken", { conduit: this.id, code, error: message });
+    // What the line did by itself was closed by nobody.
+    if (this.isOpen && code.startsWith(REFUSED)) {
+      metrics.conduitClosed(tooBig ? "frame-too-big" : "malformed-frame");
     }
     this.#readLittleMore();
     this.awaitClose();

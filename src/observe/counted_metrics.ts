@@ -1,8 +1,11 @@
 /** What happened on this node since its start, as plain numbers: written where it happens, read when somebody looks. */
 
-import type { Reason } from "../protocol/reasons.ts";
+import { type Reason, REASONS } from "../protocol/reasons.ts";
 import type { RuleId } from "../protocol/rules.ts";
 import {
+  CONDUIT_FAULTS,
+  type ConduitClosing,
+  type ConnectionRefusal,
   type Metrics,
   OPERATION_WORDS,
   type OperationWord,
@@ -39,6 +42,12 @@ const REFUSALS: readonly Reason[] = [
   "malformed",
   "unsupported-version",
   "unauthorized",
+];
+
+/** What connections are commonly refused for. */
+const CONNECTION_REFUSALS: readonly ConnectionRefusal[] = [
+  ...["unknown-service", "forbidden", "too-many-connections", "overloaded", "service-failed"] as const,
+  ...["invalid-protocols", ...UPSTREAM_REFUSALS, "other"] as const,
 ];
 
 /** What sessions commonly end for. */
@@ -111,6 +120,8 @@ export class CountedMetrics implements Metrics {
   sweepLag = 0;
   readonly upgradesRefusedBy = new CountByName<string>(["400", "403", "426", "503"]);
   readonly refusedBy = new CountByName<Reason>(REFUSALS);
+  readonly conduitsClosedBy = new CountByName<ConduitClosing>([...REASONS, ...CONDUIT_FAULTS]);
+  readonly connectionsRefusedBy = new CountByName<ConnectionRefusal>(CONNECTION_REFUSALS);
   readonly endedBy = new CountByName<Reason>(ENDINGS);
   readonly violatedRules = new CountByName<RuleId>([]);
   readonly transactionReruns = new CountByName<TransactionRerun>(TRANSACTION_RERUNS);
@@ -163,6 +174,14 @@ export class CountedMetrics implements Metrics {
 
   refused(reason: Reason): void {
     this.refusedBy.add(reason);
+  }
+
+  conduitClosed(why: ConduitClosing): void {
+    this.conduitsClosedBy.add(why);
+  }
+
+  connectionRefused(reason: ConnectionRefusal): void {
+    this.connectionsRefusedBy.add(reason);
   }
 
   ended(reason: Reason): void {

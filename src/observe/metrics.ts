@@ -5,7 +5,8 @@
  * gauge kept beside what it describes drifts.
  */
 
-import type { Reason } from "../protocol/reasons.ts";
+import { CONNECTION_REASONS, type ConnectionReason, type Reason } from "../protocol/reasons.ts";
+import { isRpcCode, type RpcCode } from "../protocol/rpc_codes.ts";
 import type { RuleId } from "../protocol/rules.ts";
 
 /** Why a transaction runs again. */
@@ -28,6 +29,25 @@ export type OperationWord = typeof OPERATION_WORDS[number];
 export const UPSTREAM_REFUSALS = ["upstream-refused", "upstream-timeout", "remote-timeout"] as const;
 /** One of {@link UPSTREAM_REFUSALS}. */
 export type UpstreamRefusal = typeof UPSTREAM_REFUSALS[number];
+
+/** What a connection is refused for; `other` is a word of a service's own. */
+export type ConnectionRefusal = ConnectionReason | RpcCode | "other";
+
+const REFUSING: ReadonlySet<string> = new Set(CONNECTION_REASONS);
+
+/** The label for a reason that a client is told: services have any words, which no label may hold. */
+export function connectionRefusal(reason: string): ConnectionRefusal {
+  if (REFUSING.has(reason)) return reason as ConnectionReason;
+  return isRpcCode(reason) ? reason : "other";
+}
+
+/**
+ * Why this side closed a conduit for none of the protocol's reasons: a frame was given up that the peer did not end, what came
+ * is no frame, and a failure of this side's own.
+ */
+export const CONDUIT_FAULTS = ["unfinished-frame", "malformed-frame", "internal"] as const;
+/** Why this side closed a conduit. */
+export type ConduitClosing = Reason | typeof CONDUIT_FAULTS[number];
 
 /**
  * Told what happens.
@@ -54,6 +74,10 @@ export interface Metrics {
   upgradeRefused(status: number): void;
   /** A handshake was refused. */
   refused(reason: Reason): void;
+  /** This side closed a conduit, or dropped its line. Called once for each, and not for one that the peer closed first. */
+  conduitClosed(why: ConduitClosing): void;
+  /** A client's connection was rejected, or ended because messages pile up on it. */
+  connectionRefused(reason: ConnectionRefusal): void;
   /** A session ended, and that is committed. */
   ended(reason: Reason): void;
   /** A peer broke a rule. */
@@ -91,6 +115,8 @@ export const NO_METRICS: Metrics = {
   caughtUp() {},
   upgradeRefused() {},
   refused() {},
+  conduitClosed() {},
+  connectionRefused() {},
   ended() {},
   protocolError() {},
   tokenTheftSuspected() {},

@@ -81,6 +81,18 @@ function sessions(page: Exposition, counted: CountedMetrics, node: NodeLevels): 
     counted.upgradesRefusedBy,
   );
   page.counted("holdfast_refused_total", "Handshakes refused.", "reason", counted.refusedBy);
+  page.counted(
+    "holdfast_conduits_closed_total",
+    "Conduits that this side closed.",
+    "reason",
+    counted.conduitsClosedBy,
+  );
+  page.counted(
+    "holdfast_connections_refused_total",
+    "Connections of clients that were rejected, or ended overloaded.",
+    "reason",
+    counted.connectionsRefusedBy,
+  );
   page.counted("holdfast_ended_total", "Sessions ended, when that is committed.", "reason", counted.endedBy);
   page.histogram(
     "holdfast_resume_caught_up_seconds",

@@ -236,7 +236,11 @@ export class Link implements ConduitHandler {
   }
 }
 
-const NO_START: Refusal = { reason: "handshake-timeout", detail: "no start in time (handshake.first)" };
+const NO_START: Refusal = {
+  reason: "handshake-timeout",
+  detail: "no start in time (handshake.first)",
+  retryAfter: 1000,
+};
 const NO_ANSWER: Refusal = {
   reason: "unavailable",
   detail: "the store did not answer in time",

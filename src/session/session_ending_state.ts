@@ -2,7 +2,7 @@
 
 import { DETAIL_CHARACTERS } from "../protocol/limits.ts";
 import type { SessionPayload } from "../protocol/messages.ts";
-import { closeCode, type Reason } from "../protocol/reasons.ts";
+import { closeCode, type ConnectionReason, type Reason } from "../protocol/reasons.ts";
 import { type Violation, violation } from "../protocol/rules.ts";
 import { enqueue, retainedCost } from "./delivery_state.ts";
 import { connectionChanged, type SessionEffect, type SessionState } from "./session_model.ts";
@@ -19,6 +19,8 @@ const CONTROL_RESERVE_BYTES = 64 * 1024;
 /** A WebSocket's normal closure: the client asked for the end and it is done. */
 const NORMAL_CLOSURE = 1000;
 
+const OVERLOADED = "overloaded" satisfies ConnectionReason;
+
 /** Numbers a message and keeps it until it is acked. Every session message of the server leaves through here. */
 export function emit(
   state: SessionState,
@@ -29,6 +31,10 @@ export function emit(
   enqueue(state.delivery, payload);
   state.changes++;
   state.movedAt = now;
+  if (payload.kind === "reject") effects.push({ kind: "connection_refused", reason: payload.reason });
+  else if (payload.kind === "end" && payload.reason === OVERLOADED) {
+    effects.push({ kind: "connection_refused", reason: OVERLOADED });
+  }
   const most = state.settings.limits.storedBytes + CONTROL_RESERVE_BYTES;
   if (retainedCost(state.delivery) > most) {
     violated(state, violation("delivery.bounded", `more than ${most} bytes are unacked`), now, effects);

@@ -220,6 +220,8 @@ export type SessionEffect =
   /** There is something to commit. */
   | { readonly kind: "commit" }
   | { readonly kind: "violated"; readonly violation: Violation }
+  /** The client is told that its connection is rejected, or ended because messages pile up on it. */
+  | { readonly kind: "connection_refused"; readonly reason: string }
   | { readonly kind: "ended"; readonly reason: Reason; readonly detail: string };
 
 type Of<K extends SessionEffect["kind"]> = Extract<SessionEffect, { readonly kind: K }>;

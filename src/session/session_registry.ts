@@ -309,4 +309,5 @@ const GUESSED: ReadonlySet<Reason> = new Set<Reason>(["unknown-session", "stale-
 const MADE_ROOM: Refusal = {
   reason: "handshake-timeout",
   detail: "no start yet, and others wait for the room (handshake.first)",
+  retryAfter: 1000,
 };

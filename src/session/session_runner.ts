@@ -4,6 +4,7 @@
  */
 
 import type { Frame } from "../protocol/codec.ts";
+import { connectionRefusal } from "../observe/metrics.ts";
 import type { EncodedBody } from "../protocol/messages.ts";
 import { closeCode, type Reason } from "../protocol/reasons.ts";
 import type { Put } from "../storage/session_store.ts";
@@ -231,6 +232,9 @@ export class SessionRunner implements ServedSession, CommittedSession {
         case "violated":
           this.#host.metrics.protocolError(effect.violation.rule);
           this.#host.log.info("protocol-error", { session: this.state.id, ...effect.violation });
+          break;
+        case "connection_refused":
+          this.#host.metrics.connectionRefused(connectionRefusal(effect.reason));
           break;
         case "ended":
           this.#host.log.debug("session-ended", { session: this.state.id, reason: effect.reason });

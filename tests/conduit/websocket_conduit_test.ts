@@ -9,9 +9,12 @@ import {
   type WebSocketConduitContext,
 } from "../../src/conduit/websocket_conduit.ts";
 import type { Conduit } from "../../src/conduit/conduit.ts";
+import { CountedMetrics } from "../../src/observe/counted_metrics.ts";
+import { NO_METRICS } from "../../src/observe/metrics.ts";
 import type { Subprotocol } from "../../src/protocol/codec.ts";
 import { Tally } from "../../src/conduit/tally.ts";
 import { type Bench, conduitContract } from "../contracts/conduit_contract.ts";
+import { counted } from "../support/counted.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { RecordingHandler } from "../support/recording_handler.ts";
 import { TestLog } from "../support/test_log.ts";
@@ -26,6 +29,7 @@ interface Pausable {
 interface SocketBench extends Bench {
   readonly clock: FakeClock;
   readonly log: TestLog;
+  readonly metrics: CountedMetrics;
   readonly socket: PeerSocket;
 }
 
@@ -35,6 +39,7 @@ async function openBench(
 ): Promise<SocketBench> {
   const clock = new FakeClock();
   const log = new TestLog();
+  const metrics = new CountedMetrics();
   const handler = new RecordingHandler();
   const open = new Tally();
   const accepted = Promise.withResolvers<Conduit>();
@@ -43,6 +48,7 @@ async function openBench(
     new WebSocketConduit(socket, subprotocol, {
       clock,
       log,
+      metrics,
       open,
       frameBytes: FRAME_BYTES,
       bufferedBytes: 4 * FRAME_BYTES,
@@ -73,6 +79,7 @@ async function openBench(
     handler,
     clock,
     log,
+    metrics,
     socket,
     peer: {
       send: (frame) => socket.send(frame),
@@ -120,12 +127,13 @@ Deno.test("a frame of exactly the limit is delivered", () =>
 
 // @rule frame.cost
 Deno.test("a frame over the limit closes with 1009, and neither it nor what follows is delivered", () =>
-  withBench(async ({ peer, handler }) => {
+  withBench(async ({ peer, handler, metrics }) => {
     peer.send(new Uint8Array(FRAME_BYTES + 1));
     peer.send("next");
     assert.equal((await peer.closed()).code, 1009);
     await handler.closed();
     assert.deepEqual(handler.frames, []);
+    assert.deepEqual(counted(metrics.conduitsClosedBy), { "frame-too-big": 1 });
   }));
 
 // @rule frame.cost
@@ -155,7 +163,7 @@ for (const burst of [1, 20, 2_000]) {
 }
 
 Deno.test("a peer that does not read is closed as a slow consumer while it is above the cap", () =>
-  withBench(async ({ conduit, peer, handler, clock, log }) => {
+  withBench(async ({ conduit, peer, handler, clock, log, metrics }) => {
     peer.stall();
     // The kernel's own buffers take the first megabytes.
     const frame = new Uint8Array(FRAME_BYTES);
@@ -167,6 +175,7 @@ Deno.test("a peer that does not read is closed as a slow consumer while it is ab
     assert.equal(clock.pending, 1);
     await clock.advance(BACKLOG_LOOK_MS);
     assert.equal(log.of("slow_consumer").length, 1);
+    assert.deepEqual(counted(metrics.conduitsClosedBy), { "slow-consumer": 1 });
     await clock.advance(CLOSE_WAIT_MS);
     assert.equal((await handler.closed()).code, 1006);
   }));
@@ -189,6 +198,7 @@ Deno.test("a throw while a conduit is accepted closes it with 1011 and spares th
     new WebSocketConduit(socket, "holdfast.v1.json", {
       clock: new FakeClock(),
       log,
+      metrics: NO_METRICS,
       open,
       frameBytes: FRAME_BYTES,
       bufferedBytes: FRAME_BYTES,

@@ -17,8 +17,11 @@ import {
 } from "../../src/conduit/unfinished_frames.ts";
 import { WsAcceptor } from "../../src/conduit/ws_acceptor.ts";
 import { FIRST_FRAME_BYTES, WsConduit, type WsConduitContext } from "../../src/conduit/ws_conduit.ts";
+import { CountedMetrics } from "../../src/observe/counted_metrics.ts";
+import { NO_METRICS } from "../../src/observe/metrics.ts";
 import type { Subprotocol } from "../../src/protocol/codec.ts";
 import { type Bench, conduitContract } from "../contracts/conduit_contract.ts";
+import { counted } from "../support/counted.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { RecordingHandler } from "../support/recording_handler.ts";
 import { TestLog } from "../support/test_log.ts";
@@ -30,6 +33,7 @@ const AMPLE = { wait: 16 * FRAME_BYTES, most: 32 * FRAME_BYTES };
 interface SocketBench extends Bench {
   readonly clock: FakeClock;
   readonly log: TestLog;
+  readonly metrics: CountedMetrics;
   readonly unfinished: UnfinishedFrames;
   /** The TCP connection, for bytes that no library would send. */
   readonly line: Socket;
@@ -43,6 +47,7 @@ async function openBench(
 ): Promise<SocketBench> {
   const clock = new FakeClock();
   const log = new TestLog();
+  const metrics = new CountedMetrics();
   const handler = new RecordingHandler();
   const open = new Tally();
   const unfinished = context.unfinished ?? new UnfinishedFrames(AMPLE, clock, () => {});
@@ -56,6 +61,7 @@ async function openBench(
     new WsConduit(socket, subprotocol, {
       clock,
       log,
+      metrics,
       open,
       unfinished,
       frameBytes: FRAME_BYTES,
@@ -88,6 +94,7 @@ async function openBench(
     handler,
     clock,
     log,
+    metrics,
     unfinished,
     line,
     lineClosed: lineClosed.promise,
@@ -176,12 +183,13 @@ Deno.test("hardened: a frame of exactly the limit is delivered, in one piece or 
 
 // @rule frame.cost
 Deno.test("hardened: a frame over the limit closes with 1009, and neither it nor what follows is delivered", () =>
-  withBench(async ({ peer, handler, log }) => {
+  withBench(async ({ peer, handler, log, metrics }) => {
     peer.send(new Uint8Array(FRAME_BYTES + 1));
     peer.send("next");
     assert.equal((await peer.closed()).code, 1009);
     await handler.closed();
     assert.deepEqual(handler.frames, []);
+    assert.deepEqual(counted(metrics.conduitsClosedBy), { "frame-too-big": 1 });
     assert.equal(log.of("frame_too_big").length, 1);
   }));
 
@@ -222,13 +230,14 @@ Deno.test("hardened: the first frame is refused above what a start can be, finis
   const wide = { frameBytes: 16 * FRAME_BYTES };
   for (const final of [true, false]) {
     await withBench(
-      async ({ line, peer, handler }) => {
+      async ({ line, peer, handler, metrics }) => {
         const piece = new Uint8Array(FIRST_FRAME_BYTES / 3 + 1);
         line.write(fragment(1, false, piece));
         line.write(fragment(0, false, piece));
         line.write(fragment(0, final, piece));
         assert.deepEqual(await peer.closed(), { code: 4600, reason: "malformed" });
         assert.deepEqual(handler.frames, []);
+        assert.deepEqual(counted(metrics.conduitsClosedBy), { malformed: 1 });
       },
       "holdfast.v1.json",
       wide,
@@ -262,11 +271,12 @@ for (
   ] as const
 ) {
   Deno.test(`hardened: ${what} closes with ${code}, without an error line`, () =>
-    withBench(async ({ line, peer, handler, log }) => {
+    withBench(async ({ line, peer, handler, log, metrics }) => {
       line.write(bytes);
       assert.equal((await peer.closed()).code, code);
       await handler.closed();
       assert.deepEqual(handler.frames, []);
+      assert.deepEqual(counted(metrics.conduitsClosedBy), { "malformed-frame": 1 });
       log.verify();
     }));
 }
@@ -283,16 +293,18 @@ for (const burst of [1, 20, 2_000]) {
 }
 
 Deno.test("hardened: a peer that does not answer a close loses its TCP connection", () =>
-  withBench(async ({ conduit, peer, clock, handler, lineClosed }) => {
+  withBench(async ({ conduit, peer, clock, handler, lineClosed, metrics }) => {
     peer.stall();
     conduit.close(4409, "keepalive-timeout");
+    conduit.close(4409, "slow-consumer");
+    assert.deepEqual(counted(metrics.conduitsClosedBy), { "keepalive-timeout": 1 }, "it was closed once");
     await clock.advance(CLOSE_WAIT_MS);
     assert.equal((await handler.closed()).code, 1006);
     await lineClosed;
   }));
 
 Deno.test("hardened: a peer that does not read is closed as a slow consumer, and its memory is let go", () =>
-  withBench(async ({ conduit, peer, handler, clock, log, lineClosed }) => {
+  withBench(async ({ conduit, peer, handler, clock, log, lineClosed, metrics }) => {
     peer.stall();
     // The kernel's own buffers take the first megabytes.
     const frame = new Uint8Array(FRAME_BYTES);
@@ -303,6 +315,7 @@ Deno.test("hardened: a peer that does not read is closed as a slow consumer, and
     }
     await clock.advance(BACKLOG_LOOK_MS);
     assert.equal(log.of("slow_consumer").length, 1);
+    assert.deepEqual(counted(metrics.conduitsClosedBy), { "slow-consumer": 1 });
     await clock.advance(CLOSE_WAIT_MS);
     assert.equal((await handler.closed()).code, 1006);
     await lineClosed;
@@ -318,6 +331,7 @@ Deno.test("hardened: bytes that came with the handshake's last packet are delive
     new WsConduit(acceptor.accept(request, line, head, "holdfast.v1.msgpack", false), "holdfast.v1.msgpack", {
       clock: new FakeClock(),
       log: new TestLog(),
+      metrics: NO_METRICS,
       open,
       unfinished: new UnfinishedFrames(AMPLE, new FakeClock(), () => {}),
       frameBytes: FRAME_BYTES,
@@ -385,6 +399,7 @@ Deno.test("hardened: over the common bound others wait for the frame that began 
   assert.deepEqual(young.handler.frames, []);
   await clock.advance(FRAME_PATIENCE_MS);
   await old.lineClosed;
+  assert.deepEqual(counted(old.metrics.conduitsClosedBy), { "unfinished-frame": 1 });
   assert.equal((await old.handler.closed()).code, 1006);
   assert.equal(old.log.of("unfinished_frame_abandoned").length, 1);
   assert.equal((await young.handler.received(1))[0]?.length, 60_000);
@@ -395,6 +410,7 @@ Deno.test("hardened: over the common bound others wait for the frame that began 
 
 Deno.test("hardened: a throw while a conduit is accepted closes it with 1011 and spares the process", async () => {
   const log = new TestLog();
+  const metrics = new CountedMetrics();
   const acceptor = new WsAcceptor(FRAME_BYTES);
   const open = new Tally();
   const server = createServer();
@@ -402,6 +418,7 @@ Deno.test("hardened: a throw while a conduit is accepted closes it with 1011 and
     new WsConduit(acceptor.accept(request, line, head, "holdfast.v1.json", false), "holdfast.v1.json", {
       clock: new FakeClock(),
       log,
+      metrics,
       open,
       unfinished: new UnfinishedFrames(AMPLE, new FakeClock(), () => {}),
       frameBytes: FRAME_BYTES,
@@ -417,6 +434,7 @@ Deno.test("hardened: a throw while a conduit is accepted closes it with 1011 and
   const [code] = await once(socket, "close");
   assert.equal(code, 1011);
   await open.whenNone();
+  assert.deepEqual(counted(metrics.conduitsClosedBy), { internal: 1 });
   log.expectError("conduit_handler_threw");
   log.verify();
   server.close();

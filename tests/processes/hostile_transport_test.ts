@@ -4,8 +4,10 @@ import assert from "node:assert/strict";
 import { encodeBody } from "../../src/protocol/body.ts";
 import { encodeConduit, encodeSession } from "../../src/protocol/encode.ts";
 import { beside, HANDSHAKE_MS, MIB, nextBinary } from "../support/beside.ts";
+import { parseExposition, valueOf } from "../support/exposition_parser.ts";
 import { newChallenge, RawConduit } from "../support/raw_conduit.ts";
 import { upgrade } from "../support/raw_http.ts";
+import type { ServerProcess } from "../support/server_process.ts";
 
 // @rule handshake.first
 Deno.test("200 conduits that never say start are closed with 4408 in time", async () => {
@@ -19,6 +21,7 @@ Deno.test("200 conduits that never say start are closed with 4408 in time", asyn
     }
     const took = performance.now() - begun;
     assert.ok(took >= HANDSHAKE_MS - 50 && took < HANDSHAKE_MS + 3_000, `it took ${took} ms`);
+    assert.equal(await closedFor(server, "handshake-timeout"), 200);
   });
 });
 
@@ -85,12 +88,19 @@ Deno.test("a consumer that does not read is closed with 4409, and its session re
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     conduit.resume();
     assert.equal((await conduit.closed).code, 4409);
+    assert.equal(await closedFor(server, "slow-consumer"), 1);
     const again = await RawConduit.open(server.url, "holdfast.v1.json");
     const { resumed } = await again.establish({ resume: { session, token, received: 1, sent: 1 } });
     assert.equal(resumed, true);
     await again.break();
   });
 });
+
+/** How many conduits the server says that it closed for this reason. */
+async function closedFor({ url }: ServerProcess, reason: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  return valueOf(parseExposition(text), "holdfast_conduits_closed_total", { reason });
+}
 
 async function writeAll(connection: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));

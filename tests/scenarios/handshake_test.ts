@@ -32,13 +32,14 @@ Deno.test("a conduit whose first message is not start is closed with 4600", asyn
 });
 
 // @rule handshake.first
-Deno.test("a conduit that says nothing is closed with 4408 in time", async () => {
+Deno.test("a conduit that says nothing is closed with 4408 in time, and told when to come back", async () => {
   const node = new TestNode();
   const peer = new RawPeer(node);
   await node.clock.advance(9_999);
   assert.ok(peer.open);
   await node.clock.advance(1);
-  assert.equal(peer.of("refused")[0]?.reason, "handshake-timeout");
+  const [refused] = peer.of("refused");
+  assert.deepEqual([refused?.reason, refused?.retryAfter], ["handshake-timeout", 1_000]);
   assert.equal(peer.closing?.code, 4408);
   assert.equal(node.timers, 0);
 });

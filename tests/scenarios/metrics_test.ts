@@ -4,8 +4,11 @@ import assert from "node:assert/strict";
 import * as z from "zod";
 import { CountedMetrics } from "../../src/observe/counted_metrics.ts";
 import { describeNode } from "../../src/observe/node_metrics.ts";
+import { encodeBody } from "../../src/protocol/body.ts";
 import { defineService } from "../../src/service/define_service.ts";
+import { echo } from "../../src/service/echo.ts";
 import { method, transaction } from "../../src/service/methods.ts";
+import type { Service } from "../../src/service/service.ts";
 import { levelsOf } from "../../src/session/node_levels.ts";
 import { MemorySessionStore } from "../../src/storage/memory_session_store.ts";
 import { CallClient } from "../support/call_client.ts";
@@ -170,6 +173,40 @@ Deno.test("refusals are counted by reason, a retired token also as suspected the
     assert.equal(read("holdfast_refused_total", { reason }), 1, reason);
   }
   assert.equal(read("holdfast_token_theft_suspected_total"), 1);
+  node.log.verify();
+});
+
+// @rule connection.open
+// @rule delivery.bounded
+Deno.test("connections that are rejected, or end overloaded, are counted by reason, and by no word of a service's own", async () => {
+  const choosy: Service = { name: "choosy", onOpen: () => ({ reason: "not-on-mondays", detail: "" }) };
+  const full: Service = {
+    name: "full",
+    onOpen: () => ({ reason: "resource-exhausted", detail: "" }),
+  };
+  const flood: Service = {
+    name: "flood",
+    onMessage: (connection) => {
+      for (let n = 0; n < 4; n++) connection.send(encodeBody(new Uint8Array(400_000)));
+    },
+  };
+  const { node, read } = counting({
+    services: [echo, choosy, full, flood],
+    limits: { connections: 2, storedBytes: 1024 * 1024 },
+  });
+  const client = new TestClient();
+  const peer = await client.connect(node);
+  ["choosy", "full", "nobody", "echo", "flood", "echo"].forEach((service, index) => {
+    client.say({ kind: "open", connection: 2 * index + 1, service });
+  });
+  await settle();
+  client.acks = false;
+  client.echo("go", 9);
+  await settle();
+  assert.deepEqual(peer.of("end").map(({ reason }) => reason), ["overloaded"]);
+  const refused = (reason: string) => read("holdfast_connections_refused_total", { reason });
+  const reasons = ["other", "resource-exhausted", "unknown-service", "too-many-connections", "overloaded"];
+  assert.deepEqual(reasons.map(refused), [1, 1, 1, 1, 1]);
   node.log.verify();
 });
 

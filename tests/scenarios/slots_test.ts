@@ -221,6 +221,7 @@ for (const bounds of [{ conduits: 8 }, { silent: 8 }]) {
     }
     assert.equal(silent.filter((peer) => peer.open).length, 8);
     assert.deepEqual(silent[0]!.closing, { code: 4408, reason: "handshake-timeout" });
+    assert.equal(silent[0]!.of("refused")[0]?.retryAfter, 1_000);
     const client = new TestClient();
     await client.connect(it);
     await it.clock.advance(10_000);
