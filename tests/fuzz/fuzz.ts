@@ -4,7 +4,8 @@ import { ForeignClient } from "../support/foreign_client.ts";
 import { Numbers } from "../support/numbers.ts";
 import { SeededRandom } from "../support/seeded_random.ts";
 import { ServerProcess } from "../support/server_process.ts";
-import { type FuzzCounts, HostilePeer, type SessionPool } from "./hostile_peer.ts";
+import { type FuzzCounts, HostilePeer, noFuzzCounts, type SessionPool } from "./hostile_peer.ts";
+import { lateMeans, memoryProblems, mib, Resident } from "./resident.ts";
 
 /** How much, from which seed, at what. */
 export interface FuzzOptions {
@@ -25,7 +26,13 @@ export interface FuzzReport extends FuzzCounts {
   readonly seed: number;
   readonly transport: string;
   readonly took: number;
-  readonly resident: { readonly before: number; readonly most: number; readonly after: number };
+  readonly resident: {
+    readonly before: number;
+    readonly most: number;
+    /** The means of the last two quarters of the attack; null where it was short. */
+    readonly late: readonly [number, number] | null;
+    readonly after: number;
+  };
   /** Sessions of well-behaved clients, and their echoes. */
   readonly bystanders: number;
   readonly echoes: number;
@@ -55,15 +62,7 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
     // Each protocol error is a line of its own at lower levels.
     HOLDFAST_LOG_LEVEL: "error",
   });
-  const counts: FuzzCounts = {
-    judged: 0,
-    unread: 0,
-    early: 0,
-    conduits: 0,
-    established: 0,
-    resumed: 0,
-    codes: new Map(),
-  };
+  const counts = noFuzzCounts();
   const bystanders = new Bystanders(server, random.fork());
   const resident = new Resident(server);
   try {
@@ -94,15 +93,21 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
     }));
     const took = performance.now() - begun;
     for (const each of ended) if (each.status === "rejected") throw each.reason;
+    // Without the quiet that follows, in which memory only comes back.
+    const looks = [...resident.looks];
     await pause(options.settle ?? 3 * RESUME_WINDOW_MS);
     const after = await resident.end();
-    const problems = [...await bystanders.end(), ...await problemsOf(server, counts)];
+    const problems = [
+      ...await bystanders.end(),
+      ...await problemsOf(server, counts),
+      ...memoryProblems(looks, took),
+    ];
     return {
       ...counts,
       seed: options.seed,
       transport: options.transport,
       took,
-      resident: { before: resident.before, most: resident.most, after },
+      resident: { before: resident.before, most: resident.most, late: lateMeans(looks, took), after },
       bystanders: BYSTANDERS,
       echoes: bystanders.echoes,
       problems,
@@ -116,15 +121,18 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
 
 /** The report as a person reads it. */
 export function describe(report: FuzzReport): string {
-  const { before, most, after } = report.resident;
+  const { before, most, late, after } = report.resident;
   const codes = [...report.codes].sort(([a], [b]) => a - b).map(([code, n]) => `${n} × ${code}`).join(", ");
+  const quarters = late === null ? "" : ` (means of the last quarters: ${late.map(mib).join(", ")})`;
   return [
     `seed ${report.seed}, ${report.transport} transport`,
     `${report.judged} mutated frames judged (${report.early} of them as first frames), ${report.unread} more sent after an end`,
     `${Math.round(report.judged / report.took * 1000)} frames/s in ${Math.round(report.took / 1000)} s`,
     `${report.conduits} conduits, ${report.established} established, ${report.resumed} of them resumed`,
     `closes: ${codes}`,
-    `resident: ${mib(before)} before, ${mib(most)} at most, ${mib(after)} after`,
+    `results: ${listed(report.results)}; ${report.items} items`,
+    `failures: ${listed(report.failures)}`,
+    `resident: ${mib(before)} before, ${mib(most)} at most${quarters}, ${mib(after)} after`,
     `${report.bystanders} bystanders, ${report.echoes} echoes, all exactly once: ${
       report.problems.length === 0
     }`,
@@ -132,8 +140,8 @@ export function describe(report: FuzzReport): string {
   ].join("\n");
 }
 
-function mib(bytes: number): string {
-  return `${Math.round(bytes / 2 ** 20)} MiB`;
+function listed(counts: ReadonlyMap<string, number>): string {
+  return [...counts].sort(([, a], [, b]) => b - a).map(([name, n]) => `${n} × ${name}`).join(", ");
 }
 
 async function problemsOf(server: ServerProcess, counts: FuzzCounts): Promise<string[]> {
@@ -216,40 +224,6 @@ class Bystanders {
     }
     await Promise.all(this.#numbers.map((each) => each.close()));
     return problems;
-  }
-}
-
-/** Looks at the server's memory four times a second. */
-class Resident {
-  before = 0;
-  most = 0;
-  /** At the last look. */
-  last = 0;
-  readonly #server: ServerProcess;
-  #looking: Promise<number> | null = null;
-  #timer: ReturnType<typeof setInterval> | undefined;
-
-  constructor(server: ServerProcess) {
-    this.#server = server;
-  }
-
-  async begin(): Promise<void> {
-    this.before = await this.#server.residentBytes();
-    this.#timer = setInterval(() => void (this.#looking = this.#look()), 250);
-  }
-
-  /** @returns What is resident now. */
-  async end(): Promise<number> {
-    clearInterval(this.#timer);
-    await this.#looking;
-    return await this.#look();
-  }
-
-  async #look(): Promise<number> {
-    // A process that is gone has nothing; that it is gone is said by what follows.
-    this.last = await this.#server.residentBytes().catch(() => 0);
-    this.most = Math.max(this.most, this.last);
-    return this.last;
   }
 }
 

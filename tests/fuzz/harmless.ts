@@ -2,14 +2,17 @@
 
 import type { Frame, Subprotocol } from "../../src/protocol/codec.ts";
 import type { SeededRandom } from "../support/seeded_random.ts";
+import { demoTraffic } from "./demo_traffic.ts";
 import { bodyValue, encodeLoose, type Loose, type Position } from "./loose_message.ts";
 import { oddValue } from "./mutation.ts";
 
 /** One such frame for this point of a session. */
 export function harmless(random: SeededRandom, at: Position, subprotocol: Subprotocol): Frame {
-  const { seq, connection, highest, received } = at;
+  const { seq, connection, calls, highest, received } = at;
   const next: Loose = ["message", seq, connection, bodyValue(random)];
   const frame = (...messages: Loose[]) => encodeLoose(messages, subprotocol);
+  // A plain message would end a connection to `demo`, which takes none.
+  if (calls.service === "demo" && random.chance(0.85)) return frame(...demoTraffic(random, at));
   switch (random.int(14)) {
     case 0:
       // Taken before: dropped whatever it says now.
@@ -36,16 +39,20 @@ export function harmless(random: SeededRandom, at: Position, subprotocol: Subpro
       // For connections that once were open, or are not any more.
       return frame(["message", seq, random.chance(0.5) ? 1 : connection, bodyValue(random)]);
     case 8:
-      return frame(["call", seq, connection, random.int(2 ** 31), oddText(random), bodyValue(random)]);
+      if (!calls.hasRoom) return frame(next);
+      return frame(
+        [
+          "call",
+          seq,
+          connection,
+          calls.request + random.between(1, 2 ** 31),
+          oddText(random),
+          bodyValue(random),
+        ],
+      );
     case 9:
-      return frame(["cancel", seq, connection, random.int(99)], [
-        "response",
-        seq + 1,
-        connection,
-        random.int(99),
-        random.chance(0.5),
-        bodyValue(random),
-      ]);
+      if (calls.request === 0) return frame(next);
+      return frame(["cancel", seq, connection, random.between(1, calls.request)]);
     case 10:
       return frame(["open", seq, highest + 2, { service: oddText(random), unknown: bodyValue(random) }]);
     case 11:
@@ -108,6 +115,7 @@ function oddText(random: SeededRandom): string {
   return random.pick([
     "",
     "echo",
+    "demo",
     "none",
     "__proto__",
     "toString",

@@ -1,11 +1,9 @@
 /** One hostile peer: opens conduits one after the other, sends mutated frames, and knows which of them were judged. */
 
-import { WebSocket } from "ws";
-import type { Frame, FrameCodec, Subprotocol } from "../../src/protocol/codec.ts";
-import { codecFor } from "../../src/protocol/codecs.ts";
-import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
-import { isSessionMessage, type Message } from "../../src/protocol/messages.ts";
+import type { Frame, Subprotocol } from "../../src/protocol/codec.ts";
 import type { SeededRandom } from "../support/seeded_random.ts";
+import { ConnectionCalls } from "./connection_calls.ts";
+import { FuzzedConduit } from "./fuzzed_conduit.ts";
 import { harmless } from "./harmless.ts";
 import { encodeLoose, fullStart, type Loose, newStart, plausible, type Position } from "./loose_message.ts";
 import { mutated } from "./mutation.ts";
@@ -23,6 +21,28 @@ export interface FuzzCounts {
   resumed: number;
   /** How often each close code came. */
   readonly codes: Map<number, number>;
+  /** How often each method was answered with a result. */
+  readonly results: Map<string, number>;
+  /** How often a call was answered with each code. */
+  readonly failures: Map<string, number>;
+  /** Items of downloads that came. */
+  items: number;
+}
+
+/** Of a run in which nothing happened yet. */
+export function noFuzzCounts(): FuzzCounts {
+  return {
+    judged: 0,
+    unread: 0,
+    early: 0,
+    conduits: 0,
+    established: 0,
+    resumed: 0,
+    codes: new Map(),
+    results: new Map(),
+    failures: new Map(),
+    items: 0,
+  };
 }
 
 /** What is attacked. */
@@ -39,17 +59,17 @@ interface Held {
   readonly received: number;
   readonly connection: number;
   readonly highest: number;
+  readonly calls: Map<number, ConnectionCalls>;
 }
 
 const ENCODINGS: readonly Subprotocol[] = ["holdfast.v1.msgpack", "holdfast.v1.json"];
-/** The share of conduits whose first frame is already wrong, and of later frames that are wrong in any way. */
+/** The share of conduits whose first frame is already wrong. */
 const FIRST = 0.25;
-const WRONG = 0.12;
+/** The share of later frames that are wrong in any way, on one half of the conduits and on the other, whose calls come further. */
+const WRONG = [0.12, 0.02] as const;
 const BURST = 12;
 /** Frames after which a conduit that still lives is left, for another one to resume its session. */
 const LONGEST = 120;
-/** How long an answer may take on a loaded machine. Milliseconds. */
-const PATIENCE_MS = 20_000;
 const HELD = 64;
 
 /** See the top of this file. */
@@ -90,9 +110,13 @@ export class HostilePeer {
       } finally {
         conduit.terminate();
       }
-      if (conduit.code !== null) {
-        this.#counts.codes.set(conduit.code, (this.#counts.codes.get(conduit.code) ?? 0) + 1);
+      const { codes, results, failures } = this.#counts;
+      if (conduit.code !== null) count(codes, conduit.code);
+      for (const { method, outcome } of conduit.answers) {
+        if (outcome === "ok") count(results, method);
+        else count(failures, outcome);
       }
+      this.#counts.items += conduit.items;
     }
   }
 
@@ -102,9 +126,19 @@ export class HostilePeer {
     const held = random.chance(0.3) && this.#pool.length > 0
       ? this.#pool.splice(random.int(this.#pool.length), 1)[0]!
       : null;
+    if (held !== null) conduit.resume(held.received, held.highest, held.calls);
     if (random.chance(FIRST)) {
       // The first frame is the wrong one. Whatever it is, it is answered.
-      const at: Position = { seq: 1, connection: 1, highest: 1, received: held?.received ?? 0, held, victim };
+      const calls = new ConnectionCalls("");
+      const at: Position = {
+        seq: 1,
+        connection: 1,
+        calls,
+        highest: 1,
+        received: held?.received ?? 0,
+        held,
+        victim,
+      };
       const first = random.chance(0.6) ? fullStart(random, at) : plausible(random, at);
       this.#send(conduit, mutated([first], conduit.subprotocol, random));
       await conduit.answered();
@@ -119,22 +153,24 @@ export class HostilePeer {
     if (established === null) return;
     this.#counts.established++;
     if (established.resumed) this.#counts.resumed++;
+    else conduit.resume(0, -1, new Map());
     let connection = established.resumed && held !== null ? held.connection : 1;
-    conduit.resumeAt(established.received, held?.received ?? 0, held?.highest ?? 1);
-    if (!established.resumed) this.#tell(conduit, ["ack", 0], ["open", 1, 1, { service: "echo" }]);
-    else this.#tell(conduit, ["ack", conduit.received]);
+    this.#tell(conduit, ["ack", conduit.received]);
+    if (!established.resumed) await this.#open(conduit, connection);
     const most = random.between(1, LONGEST);
+    const wrong = random.pick(WRONG);
     for (let sent = 0; sent < most && conduit.code === null && !enough();) {
       if (conduit.connectionsEnded.has(connection)) {
         connection = conduit.highest + 2;
-        this.#tell(conduit, ["open", conduit.taken + 1, connection, { service: "echo" }]);
+        await this.#open(conduit, connection);
       }
       const burst = random.between(1, BURST);
       const pongs = conduit.pongs;
       for (let n = 0; n < burst; n++) {
         const { taken, highest, received } = conduit;
-        const at = { seq: taken + 1, connection, highest, received, held: null, victim };
-        this.#send(conduit, this.#frame(at, conduit.subprotocol));
+        const calls = conduit.callsOf(connection);
+        const at = { seq: taken + 1, connection, calls, highest, received, held: null, victim };
+        this.#send(conduit, this.#frame(at, wrong, conduit.subprotocol));
         conduit.send(encodeLoose([["ping", FuzzedConduit.NONCE]], conduit.subprotocol));
       }
       if (random.chance(0.7)) this.#tell(conduit, ["ack", conduit.received]);
@@ -147,15 +183,23 @@ export class HostilePeer {
     }
     if (conduit.code === null && this.#pool.length < HELD) {
       const { session, token } = established;
-      const { taken, received, highest } = conduit;
-      this.#pool.push({ session, token, sent: taken, received, connection, highest });
+      const { taken, received, highest, calls } = conduit;
+      this.#pool.push({ session, token, sent: taken, received, connection, highest, calls });
     }
   }
 
+  /** Half of all connections lead to `demo`, and about half are spoken on before they are accepted. */
+  async #open(conduit: FuzzedConduit, connection: number): Promise<void> {
+    const service = this.#random.chance(0.5) ? "demo" : "echo";
+    const waits = this.#random.chance(0.5);
+    this.#tell(conduit, ["open", conduit.taken + 1, connection, { service }]);
+    if (waits) await conduit.opened(connection);
+  }
+
   /** Most frames leave the session alive, so that what follows meets a state that has come some way. */
-  #frame(at: Position, subprotocol: Subprotocol): Frame {
+  #frame(at: Position, wrong: number, subprotocol: Subprotocol): Frame {
     const random = this.#random;
-    if (!random.chance(WRONG)) return harmless(random, at, subprotocol);
+    if (!random.chance(wrong)) return harmless(random, at, subprotocol);
     const messages = Array.from({ length: random.between(1, 3) }, () => plausible(random, at));
     return mutated(messages, subprotocol, random);
   }
@@ -171,131 +215,14 @@ export class HostilePeer {
   }
 }
 
+function count<K>(counts: Map<K, number>, key: K): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
+
 function resume(held: Held, random: SeededRandom): Loose {
   const [, fields] = newStart(random);
   const { session, token, received, sent } = held;
   return ["start", { ...fields as object, resume: { session, token, received, sent } }];
-}
-
-/** A conduit that follows what the server must have made of what was sent, so that the next frames are near misses. */
-class FuzzedConduit {
-  /** That of the pings which follow each frame; mutated frames hold smaller ones. */
-  static readonly NONCE = 2 ** 40;
-  readonly subprotocol: Subprotocol;
-  readonly connectionsEnded = new Set<number>();
-  established: (Message & { readonly kind: "established" }) | null = null;
-  pongs = 0;
-  /** The close code; null while it is open. */
-  code: number | null = null;
-  /** The highest number that the server has taken, if it thinks as the codec does. */
-  taken = 0;
-  /** The highest number that came from the server. */
-  received = 0;
-  /** The highest connection that was opened. */
-  highest = 1;
-  readonly #socket: WebSocket;
-  readonly #codec: FrameCodec;
-  #heard = false;
-  #wake: () => void = () => {};
-
-  static async open(url: string, subprotocol: Subprotocol): Promise<FuzzedConduit> {
-    const socket = new WebSocket(url, [subprotocol], {
-      perMessageDeflate: false,
-      handshakeTimeout: PATIENCE_MS,
-    });
-    const conduit = new FuzzedConduit(socket, subprotocol);
-    await new Promise<void>((resolve, reject) => {
-      socket.once("open", () => resolve());
-      socket.once("error", reject);
-    });
-    return conduit;
-  }
-
-  private constructor(socket: WebSocket, subprotocol: Subprotocol) {
-    this.#socket = socket;
-    this.subprotocol = subprotocol;
-    this.#codec = codecFor(subprotocol, DEFAULT_LIMITS);
-    // An error is always followed by the close.
-    socket.on("error", () => {});
-    socket.on("message", (data: Uint8Array, isBinary: boolean) => {
-      this.#hear(isBinary ? new Uint8Array(data) : new TextDecoder().decode(data));
-      this.#wake();
-    });
-    socket.on("close", (code: number) => {
-      this.code = code;
-      this.#wake();
-    });
-  }
-
-  /** Where the counters stand after `established`. */
-  resumeAt(taken: number, received: number, highest: number): void {
-    this.taken = taken;
-    this.highest = highest;
-    this.received = Math.max(this.received, received);
-  }
-
-  send(frame: Frame): void {
-    this.#socket.send(frame);
-  }
-
-  sendTracked(frame: Frame): void {
-    const decoded = this.#codec.decode(frame);
-    for (const message of decoded.ok ? decoded.messages : []) {
-      if (!isSessionMessage(message) || message.seq !== this.taken + 1) continue;
-      this.taken++;
-      if (message.kind === "end") this.connectionsEnded.add(message.connection);
-      if (message.kind === "open") this.highest = Math.max(this.highest, message.connection);
-    }
-    this.send(frame);
-  }
-
-  /** Resolves with the first thing heard, the close included. @throws Error if nothing is. */
-  async answered(): Promise<void> {
-    await this.#until(() => this.established !== null || this.code !== null);
-  }
-
-  /** Resolves when so many pongs came, or the conduit closed. @throws Error if neither happens. */
-  async ponged(count: number): Promise<void> {
-    await this.#until(() => this.pongs >= count || this.code !== null);
-  }
-
-  terminate(): void {
-    this.#socket.terminate();
-  }
-
-  #hear(frame: Frame): void {
-    this.#heard = true;
-    const decoded = this.#codec.decode(frame);
-    if (!decoded.ok) {
-      throw new Error(`the server sent what its own codec refuses: ${decoded.violation.detail}`);
-    }
-    for (const message of decoded.messages) {
-      if (message.kind === "established") this.established = message;
-      else if (message.kind === "pong" && message.nonce === FuzzedConduit.NONCE) this.pongs++;
-      else if (isSessionMessage(message)) {
-        this.received = Math.max(this.received, message.seq);
-        if (message.kind === "end" || message.kind === "reject") {
-          this.connectionsEnded.add(message.connection);
-        }
-      }
-    }
-  }
-
-  async #until(test: () => boolean): Promise<void> {
-    if (test()) return;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<true>((resolve) => void (timer = setTimeout(() => resolve(true), PATIENCE_MS)));
-    try {
-      while (!test()) {
-        const woken = new Promise<false>((resolve) => void (this.#wake = () => resolve(false)));
-        if (await Promise.race([woken, late])) {
-          throw new Error(`nothing came within ${PATIENCE_MS} ms${this.#heard ? " more" : ""}`);
-        }
-      }
-    } finally {
-      clearTimeout(timer);
-    }
-  }
 }
 
 /** Where peers leave sessions for each other. */

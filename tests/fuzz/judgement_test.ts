@@ -1,13 +1,14 @@
 /** Both encodings judge mutated messages alike, and what either takes comes out of it again as it went in. */
 
 import assert from "node:assert/strict";
-import { decodeBody } from "../../src/protocol/body.ts";
+import { decodeBody, encodeBody } from "../../src/protocol/body.ts";
 import type { Frame } from "../../src/protocol/codec.ts";
 import { codecFor } from "../../src/protocol/codecs.ts";
 import { encodeConduit, encodeSession } from "../../src/protocol/encode.ts";
 import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
 import { isSessionMessage, type Message } from "../../src/protocol/messages.ts";
 import { SeededRandom } from "../support/seeded_random.ts";
+import { ConnectionCalls } from "./connection_calls.ts";
 import { harmless } from "./harmless.ts";
 import { fullStart, plausible, type Position } from "./loose_message.ts";
 import { mutated } from "./mutation.ts";
@@ -19,11 +20,27 @@ const codecs = { "holdfast.v1.msgpack": msgpack, "holdfast.v1.json": json };
 const AT: Position = {
   seq: 7,
   connection: 3,
+  calls: busyCalls(),
   highest: 5,
   received: 4,
   victim: "somebody",
   held: { session: "session", token: "T".repeat(43), sent: 6 },
 };
+
+/** Those of a connection to `demo` with an upload and a download under way, so that all kinds of messages are drawn. */
+function busyCalls(): ConnectionCalls {
+  const calls = new ConnectionCalls("demo");
+  const call = {
+    kind: "call",
+    connection: 3,
+    request: 2,
+    method: "pipe",
+    body: encodeBody(null),
+    cost: 0,
+  } as const;
+  calls.said({ ...call, seq: 6, options: { upload: 1, download: 3 } });
+  return calls;
+}
 
 /** A message as the process itself encodes it; null for one that holds a malformed body. */
 function encoded(message: Message): Uint8Array | null {

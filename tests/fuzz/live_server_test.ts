@@ -1,6 +1,9 @@
 /** As many hostile frames as fit a few seconds; `deno task fuzz` sends more. */
 
 import assert from "node:assert/strict";
+import { demoService } from "../../src/service/demo.ts";
+import { FakeClock } from "../support/fake_clock.ts";
+import { DEMO_METHODS } from "./demo_traffic.ts";
 import { describe, fuzz } from "./fuzz.ts";
 
 const MIB = 2 ** 20;
@@ -19,7 +22,27 @@ for (const [transport, seed] of [["native", 20_261], ["hardened", 20_262]] as co
     for (const code of [4500, 4501, 4600]) {
       assert.ok(report.codes.has(code), `no conduit was closed with ${code}`);
     }
+    for (const name of DEMO_METHODS.keys()) {
+      if (name !== "fail") assert.ok(report.results.has(name), `no call of ${name} came to a result`);
+    }
+    for (const code of ["cancelled", "invalid-argument", "unknown-method", "failed-precondition"]) {
+      assert.ok(report.failures.has(code), `no call was answered ${code}`);
+    }
+    assert.ok(report.items > 0, "no item of a download came");
     const growth = Math.round((report.resident.most - report.resident.before) / MIB);
     assert.ok(growth < 200, `resident memory grew by ${growth} MiB`);
   });
 }
+
+Deno.test("the hostile peers know each method of demo, and which channels it has", () => {
+  const served = demoService({ clock: new FakeClock() }).methods;
+  const channels = ({ upload, download }: { readonly upload?: unknown; readonly download?: unknown }) => {
+    return [upload !== undefined, download !== undefined];
+  };
+  assert.deepEqual(
+    [...DEMO_METHODS].map(([name, method]) => [name, ...channels(method)]).sort(),
+    [...served].map(([name, { kind }]) => {
+      return [name, kind === "upload" || kind === "duplex", kind === "download" || kind === "duplex"];
+    }).sort(),
+  );
+});

@@ -4,6 +4,8 @@ import { encode } from "@msgpack/msgpack";
 import type { Frame, Subprotocol } from "../../src/protocol/codec.ts";
 import { layoutOfName } from "../../src/protocol/layout.ts";
 import type { SeededRandom } from "../support/seeded_random.ts";
+import type { ConnectionCalls } from "./connection_calls.ts";
+import { demoTraffic } from "./demo_traffic.ts";
 
 /** A name, or a number where none fits, and fields of any kind. */
 export type Loose = [name: string | number, ...fields: unknown[]];
@@ -14,6 +16,8 @@ export interface Position {
   readonly seq: number;
   /** A connection that is open, or will be by then. */
   readonly connection: number;
+  /** Its calls, and which service it leads to. */
+  readonly calls: ConnectionCalls;
   /** The highest connection that was opened. */
   readonly highest: number;
   /** The highest number that came from the server. */
@@ -32,6 +36,7 @@ export function newStart(random: SeededRandom): Loose {
 /** A message that is valid at this point, or would be at another one. */
 export function plausible(random: SeededRandom, at: Position): Loose {
   const { seq, connection, highest } = at;
+  if (at.calls.service === "demo" && random.chance(0.7)) return random.pick(demoTraffic(random, at));
   const id = random.chance(0.9) ? connection : random.int(12);
   switch (random.int(24)) {
     case 0:
@@ -47,7 +52,7 @@ export function plausible(random: SeededRandom, at: Position): Loose {
       return ["authorise", { auth: "x" }];
     case 6:
       return ["open", seq, highest + 2, {
-        service: random.pick(["echo", "none", ""]),
+        service: random.pick(["echo", "demo", "demo", "none", ""]),
         metadata: { a: "b" },
       }];
     case 7:
