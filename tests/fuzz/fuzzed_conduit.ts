@@ -6,6 +6,7 @@ import { codecFor } from "../../src/protocol/codecs.ts";
 import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
 import { isSessionMessage, type Message, type SessionMessage } from "../../src/protocol/messages.ts";
 import { ConnectionCalls, type FuzzedAnswer } from "./connection_calls.ts";
+import { encodeLoose } from "./loose_message.ts";
 
 /** How long an answer may take on a loaded machine. Milliseconds. */
 const PATIENCE_MS = 20_000;
@@ -97,12 +98,20 @@ export class FuzzedConduit {
     await this.#until(() => this.established !== null || this.code !== null);
   }
 
-  /** Resolves when a connection was accepted or is over, or the conduit closed. @throws Error if nothing of it happens. */
+  /**
+   * Resolves when a connection was accepted or is over, or the conduit closed. Acks meanwhile: the answer may wait for room
+   * in the window. @throws Error if nothing comes.
+   */
   async opened(connection: number): Promise<void> {
-    await this.#until(() => {
+    const answered = () => {
       return this.calls.get(connection)?.accepted === true || this.connectionsEnded.has(connection) ||
         this.code !== null;
-    });
+    };
+    while (!answered()) {
+      const { received } = this;
+      this.send(encodeLoose([["ack", received]], this.subprotocol));
+      await this.#until(() => answered() || this.received > received);
+    }
   }
 
   /** Resolves when so many pongs came, or the conduit closed. @throws Error if neither happens. */
