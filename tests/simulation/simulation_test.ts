@@ -6,7 +6,7 @@ import { run } from "./run.ts";
 import { reduced, whole } from "./shrink.ts";
 
 /** What fits a minute on a small machine; `deno task simulate` runs more. */
-const SEEDS = 500;
+const SEEDS = 400;
 
 // @rule delivery.sequence
 // @rule delivery.order
