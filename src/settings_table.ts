@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { MOST_FRAME_BYTES } from "./protocol/limits.ts";
 import {
+  bearerToken,
   bytes,
   choice,
   claimText,
@@ -69,9 +70,9 @@ export const TABLE = {
   HOLDFAST_JWT_AUDIENCE: setting(claimText, undefined, "What `aud` of a token must name."),
   HOLDFAST_ADMIN_TOKEN: {
     ...setting(
-      secret(22),
+      bearerToken(22),
       undefined,
-      "The operator's token; without one the admin API is open to a link that is printed at start, on loopback alone.",
+      "The operator's token, 22 or more of `A-Z a-z 0-9 . _ ~ + / = -`; without one the admin API is open to a link that is printed at start, on loopback alone.",
     ),
     secret: true as const,
   },

@@ -9,6 +9,9 @@ import { parseUpstreams, type Upstream } from "./service/upstream_names.ts";
 /** Bytes in a mebibyte. */
 export const MIB = 1024 * 1024;
 
+/** No login takes a longer token. */
+const BEARER_CHARACTERS = 4_096;
+
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
 const UNIT_BYTES = { "": 1, KiB: 1024, MiB: MIB } as const;
 
@@ -82,6 +85,17 @@ export function secret(least: number): z.ZodType<string, string> {
   return parsed(`at least ${least} random bytes, such as \`openssl rand -base64 32\` gives`, (text) => {
     return new TextEncoder().encode(text).length >= least ? text : undefined;
   });
+}
+
+/** As {@link secret}, and it can be sent as `Authorization: Bearer` (RFC 6750). @param least Bytes. */
+export function bearerToken(least: number): z.ZodType<string, string> {
+  return parsed(
+    `${least} to ${BEARER_CHARACTERS} of the characters A-Z a-z 0-9 . _ ~ + / = -, such as \`openssl rand -base64 32\` gives`,
+    (text) => {
+      const fits = text.length >= least && text.length <= BEARER_CHARACTERS;
+      return fits && /^[A-Za-z0-9._~+/=-]+$/.test(text) ? text : undefined;
+    },
+  );
 }
 
 /** What a node says who it is with. The message that refuses it does not repeat it. */

@@ -4,6 +4,16 @@ import { isLoopback, readSettings, SETTINGS, type Settings } from "../src/settin
 
 const SECRET = "0123456789abcdef0123456789abcdef";
 
+/** Long enough for an operator's token, and nobody could send them as `Authorization: Bearer`. */
+const UNSENDABLE = [
+  "correct horse battery staple",
+  "hush-hush-hush-hush-hush!",
+  "hush:hush:hush:hush:hush",
+  "hüsch-hüsch-hüsch-hüsch",
+  "hush-hush-hush-hush-hush\n",
+  "x".repeat(4_097),
+];
+
 /** The least that makes tokens wanted. */
 const JWT = {
   HOLDFAST_AUTH: "jwt",
@@ -185,7 +195,7 @@ const WRONG: Record<string, readonly string[]> = {
   HOLDFAST_JWT_ISSUER: [""],
   HOLDFAST_JWT_AUDIENCE: [""],
   HOLDFAST_DRAIN_WINDOW: ["0s", "2h"],
-  HOLDFAST_ADMIN_TOKEN: ["", "x".repeat(21)],
+  HOLDFAST_ADMIN_TOKEN: ["", "x".repeat(21), ...UNSENDABLE],
   HOLDFAST_CONNECTIONS: ["0", "16385"],
   HOLDFAST_STORED_BYTES: ["0", "65535", "65MiB"],
   HOLDFAST_ANONYMOUS_BYTES: ["0", "1023KiB"],
@@ -293,6 +303,16 @@ Deno.test("tokens need an issuer, an audience and exactly one kind of key", () =
   const { HOLDFAST_JWT_SECRET: _, ...rest } = JWT;
   const { auth } = settings({ ...rest, HOLDFAST_JWKS_URL: "http://127.0.0.1:9/keys" });
   assert.deepEqual(auth.kind === "jwt" && auth.keys, { kind: "jwks", url: "http://127.0.0.1:9/keys" });
+});
+
+Deno.test("an operator's token that no Authorization header could carry is refused, and not repeated", () => {
+  for (const token of UNSENDABLE) {
+    const message = refusal({ HOLDFAST_ADMIN_TOKEN: token });
+    assert.match(message, /^HOLDFAST_ADMIN_TOKEN=… is not allowed: allowed is 22 to 4096 of the characters/);
+    assert.ok(!message.includes(token.slice(0, 8)), message);
+  }
+  const sendable = "AZaz09._~+/-AZaz09._~+/==";
+  assert.equal(settings({ HOLDFAST_ADMIN_TOKEN: sendable }).adminToken, sendable);
 });
 
 Deno.test("a secret that is refused is not repeated", () => {
