@@ -4,7 +4,7 @@ import { OPERATOR } from "../access/authenticator.ts";
 import { decodeNode, type NodeRow } from "../session/node_directory.ts";
 import type { SessionRegistry } from "../session/session_registry.ts";
 import * as keys from "../storage/keys.ts";
-import { loadSession } from "../storage/session_load.ts";
+import { loadServices, loadSession } from "../storage/session_load.ts";
 import { decodeHistory, decodeRecord } from "../storage/session_record.ts";
 import type { Range, SessionStore, StoredEntry } from "../storage/session_store.ts";
 import { hashOf } from "../system/hash.ts";
@@ -34,6 +34,8 @@ export interface SessionPage {
 /** What one part may look at in the store: a filter that matches little must not read everything at once. */
 const MOST_EXAMINED = 1_000;
 const BATCH = 100;
+/** Sessions whose connections are read at once: one's may be as large as all that it keeps. */
+const MOST_LOADED = 4;
 /** More nodes than that are not looked up by name. */
 const MOST_NODES = 1_000;
 
@@ -210,14 +212,15 @@ export class SessionList {
       const boot = record.kind === "session" ? record.core.attachedTo : null;
       if (matches(view, filter, context, boot)) found.push(view);
     }
-    if (filter.service === undefined) return found;
-    const serves = await Promise.all(found.map(({ id }) => this.#offers(id, filter.service!)));
-    return found.filter((_, index) => serves[index]);
-  }
-
-  async #offers(session: string, service: string): Promise<boolean> {
-    const loaded = await loadSession(this.#store, session);
-    return loaded.kind === "session" && offers(loaded.state.mux.connections.values(), service);
+    const { service } = filter;
+    if (service === undefined) return found;
+    const serving: views.SessionSummary[] = [];
+    for (let from = 0; from < found.length; from += MOST_LOADED) {
+      const some = found.slice(from, from + MOST_LOADED);
+      const services = await Promise.all(some.map(({ id }) => loadServices(this.#store, id)));
+      serving.push(...some.filter((_, index) => services[index]!.has(service)));
+    }
+    return serving;
   }
 }
 

@@ -104,6 +104,18 @@ export async function loadSession(store: SessionStore, session: string): Promise
   };
 }
 
+/**
+ * Reads which services the connections of a session are for, and nothing of its messages; empty for a session that has
+ * ended, is unknown, or was committed meanwhile.
+ */
+export async function loadServices(store: SessionStore, session: string): Promise<ReadonlySet<string>> {
+  const [entry] = await store.get([sessionKey(session)]);
+  const record = entry === null || entry === undefined ? null : decodeRecord(entry.value);
+  const loaded = record?.kind === "session" ? await loadRecords(store, session, record.core.spill) : null;
+  const found = [...loaded?.found ?? []];
+  return new Set(found.map(([id, { record }]) => decodeConnection(id, record, () => NO_WORDS).service));
+}
+
 type Piece = Omit<Work, "bytes" | "stored">;
 
 function restoreConnections(
@@ -143,10 +155,32 @@ async function loadConnections(
   session: string,
   spill: Spill | null,
 ): Promise<{ found: Map<number, StoredConnection>; stored: StoredConnections } | null> {
-  const [spilled, rows, keptRows] = await Promise.all([
+  const [loaded, keptRows] = await Promise.all([
+    loadRecords(store, session, spill),
+    all(store, keptOf(session)),
+  ]);
+  if (loaded === null) return null;
+  const { found, records } = loaded;
+  for (const { key, value } of keptRows) {
+    const id = key[2] as number;
+    const kept = decodeKept(spill, value);
+    const connection = found.get(id);
+    if (kept !== undefined && connection !== undefined) found.set(id, { ...connection, kept });
+  }
+  const kept = new Map<number, number>();
+  for (const [id, connection] of found) if (connection.kept !== null) kept.set(id, 1);
+  return { found, stored: { records, kept, spill } };
+}
+
+/** Connections without what they keep in values of its own; `records`: which have a record of their own. */
+async function loadRecords(
+  store: SessionStore,
+  session: string,
+  spill: Spill | null,
+): Promise<{ found: Map<number, StoredConnection>; records: Set<number> } | null> {
+  const [spilled, rows] = await Promise.all([
     spill === null ? [] : read(store, spillKeys(session, spill)),
     all(store, connectionsOf(session)),
-    all(store, keptOf(session)),
   ]);
   if (spilled === null) return null;
   const found = spill === null ? new Map<number, StoredConnection>() : decodeSpill(joined(spilled));
@@ -159,15 +193,7 @@ async function loadConnections(
     if (record === null) found.delete(id);
     else found.set(id, { record, kept: found.get(id)?.kept ?? null });
   }
-  for (const { key, value } of keptRows) {
-    const id = key[2] as number;
-    const kept = decodeKept(spill, value);
-    const connection = found.get(id);
-    if (kept !== undefined && connection !== undefined) found.set(id, { ...connection, kept });
-  }
-  const kept = new Map<number, number>();
-  for (const [id, connection] of found) if (connection.kept !== null) kept.set(id, 1);
-  return { found, stored: { records, kept, spill } };
+  return { found, records };
 }
 
 async function loadWork(

@@ -7,8 +7,11 @@ import { encodeBody } from "../../src/protocol/body.ts";
 import { addWork, dropWork } from "../../src/session/work_state.ts";
 import { connectionChanged, type SessionState } from "../../src/session/session_model.ts";
 import { MemorySessionStore } from "../../src/storage/memory_session_store.ts";
+import { loadServices } from "../../src/storage/session_load.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { aSession, StoredMachine } from "../support/stored_sessions.ts";
+
+const SERVICES = ["echo", "chat", "docs"];
 
 function machine(connections = 20_000): StoredMachine {
   const settings = aSession().settings;
@@ -17,7 +20,13 @@ function machine(connections = 20_000): StoredMachine {
 }
 
 function openOne(state: SessionState, id: number): void {
-  mux.receive(state.mux, { kind: "open", connection: id, service: "echo", seq: 1, cost: 1 });
+  mux.receive(state.mux, {
+    kind: "open",
+    connection: id,
+    service: SERVICES[id % SERVICES.length]!,
+    seq: 1,
+    cost: 1,
+  });
   mux.accept(state.mux, id);
   connectionChanged(state, id);
   state.changes++;
@@ -47,6 +56,10 @@ function seen(state: SessionState): unknown[] {
 async function assertSame(it: StoredMachine): Promise<void> {
   await it.commit();
   assert.deepEqual(seen(await it.load()), seen(it.state));
+  assert.deepEqual(
+    [...await loadServices(it.store, it.state.id)].sort(),
+    [...new Set([...it.state.mux.connections.values()].map(({ service }) => service))].sort(),
+  );
 }
 
 Deno.test("thousands of connections opened in one commit are written ahead and come back", async () => {
@@ -57,6 +70,10 @@ Deno.test("thousands of connections opened in one commit are written ahead and c
   assert.ok(write.puts.length < 20);
   assert.ok(write.staged.length > 0);
   assert.deepEqual(seen(await it.load()), seen(it.state));
+  assert.deepEqual(
+    [...await loadServices(it.store, it.state.id)].sort(),
+    [...new Set([...it.state.mux.connections.values()].map(({ service }) => service))].sort(),
+  );
 });
 
 Deno.test("after a spill single changes have records of their own, also ends, and the next spill replaces the first", async () => {
