@@ -3,6 +3,7 @@
 import { Hono } from "hono";
 import { html } from "hono/html";
 import type { HtmlEscapedString } from "hono/utils/html";
+import { onlyRead } from "./methods.ts";
 
 type Html = HtmlEscapedString | Promise<HtmlEscapedString>;
 
@@ -53,7 +54,9 @@ export function docs(described: object): Hono {
         "content-type": "text/css; charset=utf-8",
         "cache-control": "no-cache",
       });
-    });
+    })
+    .all("/docs", onlyRead)
+    .all("/docs.css", onlyRead);
 }
 
 /** The document as it is served: plain JSON. */

@@ -5,6 +5,7 @@ import { describeError } from "../src/observe/json_log.ts";
 import type { Log } from "../src/observe/log.ts";
 import type { SessionStore } from "../src/storage/session_store.ts";
 import type { Clock } from "../src/system/clock.ts";
+import { onlyRead } from "./methods.ts";
 import { problem } from "./problem.ts";
 
 /** How long the store may take to answer before the node counts as not ready. Milliseconds. */
@@ -28,7 +29,9 @@ export function health(options: HealthOptions): Hono {
       if (options.draining()) return notReady("draining", "this node is draining; others take new sessions");
       const fault = await probe();
       return fault === undefined ? ok() : notReady("store-unavailable", fault);
-    });
+    })
+    .all("/healthz", onlyRead)
+    .all("/readyz", onlyRead);
 }
 
 function notReady(name: string, detail: string): Response {

@@ -2,6 +2,7 @@
 
 import { Hono, type MiddlewareHandler } from "hono";
 import { EXPOSITION_TYPE } from "../src/observe/exposition.ts";
+import { onlyRead } from "./methods.ts";
 import { type OriginPolicy, refuseOrigin } from "./origin.ts";
 import { problem } from "./problem.ts";
 
@@ -34,7 +35,7 @@ export function metrics({ read, guard = nobody, origin }: MetricsOptions): Hono 
   return new Hono().get("/metrics", origin.loopback ? local : guard, () =>
     new Response(read(), {
       headers: { "content-type": EXPOSITION_TYPE, "cache-control": "no-store" },
-    }));
+    })).all("/metrics", onlyRead);
 }
 
 const nobody: MiddlewareHandler = () =>

@@ -27,6 +27,7 @@ function setup(
   const routes = app({
     connect: { upgrade: assert.fail, origin: { loopback: true, allowed: [] }, onSocket: () => assert.fail() },
     health: { store, clock, log, draining: () => draining },
+    metrics: { read: () => "", origin: { loopback: true, allowed: [] } },
     pages,
     log,
   });
@@ -68,6 +69,20 @@ Deno.test("a store that never answers makes a node not ready within a bound, and
   for (const answer of answers) assert.equal((await answer).status, 503);
   assert.equal(asked, 1);
   assert.equal(clock.pending, 0);
+});
+
+Deno.test("what is only read refuses every other method with 405 and says which it takes", async () => {
+  const { routes } = setup();
+  for (const path of ["/healthz", "/readyz", "/metrics"]) {
+    for (const method of ["POST", "PUT", "DELETE", "OPTIONS"]) {
+      const response = await routes.request(path, { method });
+      assert.equal(response.status, 405, `${method} ${path}`);
+      assert.equal(response.headers.get("allow"), "GET, HEAD");
+      assert.equal(response.headers.get("content-type"), "application/problem+json");
+    }
+    const head = await routes.request(path, { method: "HEAD", headers: { host: "localhost" } });
+    assert.equal(head.status, 200, path);
+  }
 });
 
 Deno.test("an unknown path is a problem+json 404", async () => {
