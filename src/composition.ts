@@ -158,7 +158,7 @@ export async function compose(settings: Settings, { env, log, ...parts }: NodePa
     principals: new Principals(registry, control, settings.slots.sessionsPerPrincipal),
     operations: new Operations(registry),
     bodyBytes: settings.limits.bodyBytes,
-    ...{ list, control, view },
+    ...{ list, control, view, clock, log },
     node: {
       get draining() {
         return registry.draining;

@@ -2,17 +2,29 @@
 
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { docs } from "../docs.ts";
+import { methodNotAllowed, onlyRead } from "../methods.ts";
 import { problem } from "../problem.ts";
-import { describedRoutes, jsonBodies, REFUSALS, refuse, SECURITY, takes } from "./described.ts";
+import {
+  BODY_REFUSALS,
+  describedRoutes,
+  jsonBodies,
+  REFUSALS,
+  refuse,
+  SECURITY,
+  takes,
+} from "./described.ts";
 import { ADMIN_COOKIE, type Guard } from "./guard.ts";
 import { type NodeControl, nodeRoutes } from "./node.ts";
 import { operationRoutes } from "./operations.ts";
 import { principalRoutes } from "./principals.ts";
 import * as schemas from "./schemas.ts";
 import { sessionRoutes, type SessionRoutesOptions } from "./sessions.ts";
+import { patience } from "./store_answers.ts";
 import type { Operations } from "../../src/admin/operations.ts";
 import type { Principals } from "../../src/admin/principals.ts";
 import type { NodeView } from "../../src/admin/node_view.ts";
+import type { Log } from "../../src/observe/log.ts";
+import type { Clock } from "../../src/system/clock.ts";
 
 /** What the admin API acts on. */
 export interface AdminOptions extends SessionRoutesOptions {
@@ -21,13 +33,14 @@ export interface AdminOptions extends SessionRoutesOptions {
   readonly principals: Principals;
   readonly operations: Operations;
   readonly node: NodeControl;
+  readonly clock: Clock;
+  readonly log: Log;
 }
-
-const LOGIN = "/v1/admin/login";
 
 const loginRoute = createRoute({
   method: "post",
-  path: LOGIN,
+  path: "/v1/admin/login",
+  middleware: jsonBodies,
   operationId: "logIn",
   summary: "Exchange a one-time code or a token for a cookie",
   description: "For pages of this server: the request must name its Origin.",
@@ -40,6 +53,7 @@ const loginRoute = createRoute({
       headers: z.object({ "set-cookie": z.string() }),
     },
     ...REFUSALS,
+    ...BODY_REFUSALS,
   },
 });
 
@@ -57,10 +71,10 @@ const ADMIN = "/v1/admin/*";
 
 /** The routes of the admin API, and its description, which anybody may read: `/openapi.json` and `/docs`. */
 export function adminApi(
-  { guard, view, node, principals, operations, ...sessions }: AdminOptions,
+  { guard, view, node, principals, operations, clock, log, ...sessions }: AdminOptions,
 ): OpenAPIHono {
-  const routes = describedRoutes();
-  routes.use(LOGIN, jsonBodies);
+  const routes = describedRoutes(log);
+  const within = patience({ clock, log });
   routes.openapi(loginRoute, async (context) => {
     const given = context.req.valid("json");
     const granted = await guard.login(context, given);
@@ -69,17 +83,10 @@ export function adminApi(
   });
   routes.use(ADMIN, guard.require);
   routes.openapi(logoutRoute, (context) => context.body(null, 204, { "set-cookie": guard.logout(context) }));
-  sessionRoutes(routes, sessions);
-  principalRoutes(routes, principals);
-  operationRoutes(routes, operations);
-  nodeRoutes(routes, view, node);
-  routes.all(ADMIN, () =>
-    problem({
-      status: 404,
-      name: "not-found",
-      title: "Not found",
-      detail: "the admin API has no such route; /openapi.json lists them",
-    }));
+  sessionRoutes(routes, within, sessions);
+  principalRoutes(routes, within, principals);
+  operationRoutes(routes, within, operations);
+  nodeRoutes(routes, within, view, node);
   routes.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
     type: "http",
     scheme: "bearer",
@@ -92,7 +99,18 @@ export function adminApi(
     description: "What POST /v1/admin/login sets",
   });
   const document = description(routes);
-  routes.get("/openapi.json", (context) => context.json(document));
+  for (const [path, methods] of Object.entries(document.paths ?? {})) {
+    const has = Object.keys(methods).map((method) => method.toUpperCase());
+    routes.all(path.replaceAll(/\{(\w+)\}/g, ":$1"), () => methodNotAllowed(has));
+  }
+  routes.all(ADMIN, () =>
+    problem({
+      status: 404,
+      name: "not-found",
+      title: "Not found",
+      detail: "the admin API has no such route; /openapi.json lists them",
+    }));
+  routes.get("/openapi.json", (context) => context.json(document)).all("/openapi.json", onlyRead);
   routes.route("/", docs(document));
   return routes;
 }

@@ -1,10 +1,15 @@
 /** How the admin routes describe themselves, and how a request that does not fit its description is refused. */
 
-import { OpenAPIHono, type z } from "@hono/zod-openapi";
+import { OpenAPIHono, z } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
+import type { RequestIdVariables } from "hono/request-id";
+import { describeError } from "../../src/observe/json_log.ts";
+import type { Log } from "../../src/observe/log.ts";
+import { StoreUnanswered } from "../../src/storage/session_store.ts";
 import { problem } from "../problem.ts";
 import { Problem } from "./schemas.ts";
+import { storeUnavailable } from "./store_answers.ts";
 
 /** The largest request body that is read. Bytes. */
 export const BODY_BYTES = 1024 * 1024;
@@ -17,20 +22,32 @@ const problemOf = (description: string) => ({
   content: { "application/problem+json": { schema: Problem } },
 });
 
-/** What any guarded route may answer. */
+/** What any route may answer. */
 export const REFUSALS = {
   400: problemOf("The request does not fit this description"),
   401: problemOf("Not authenticated"),
   403: problemOf("The admin API is off, or the request comes from another site"),
 } as const;
 
+/** What any route may answer that reads the store or writes to it. */
+export const STORE_REFUSALS = {
+  ...REFUSALS,
+  503: {
+    ...problemOf("The store gives no answer, or nothing is known of the outcome; ask again"),
+    headers: z.object({ "retry-after": z.string().openapi({ description: "Seconds" }) }),
+  },
+} as const;
+
+/** What a route may answer that takes a body. */
+export const BODY_REFUSALS = {
+  413: problemOf("The body is too large"),
+  415: problemOf("The body is not application/json"),
+} as const;
+
 /** Further problems that routes have. */
 export const PROBLEMS = {
   404: problemOf("There is no such thing"),
   409: problemOf("It is not in a state for that"),
-  413: problemOf("The body is too large"),
-  415: problemOf("The body is not application/json"),
-  503: problemOf("Nothing is known of the outcome; ask again"),
 } as const;
 
 /** A JSON answer. */
@@ -43,8 +60,8 @@ export function takes<T extends z.ZodType>(schema: T) {
   return { required: true, content: { "application/json": { schema } } };
 }
 
-/** Routes whose refusals are problem+json. */
-export function describedRoutes(): OpenAPIHono {
+/** Routes whose refusals are problem+json, also where the store gives no answer. */
+export function describedRoutes(log: Log): OpenAPIHono {
   const routes = new OpenAPIHono({
     defaultHook: (result) => {
       if (result.success) return;
@@ -53,7 +70,12 @@ export function describedRoutes(): OpenAPIHono {
       return invalid(`${where}: ${issue?.message ?? "not as described"}`);
     },
   });
-  routes.onError((error) => {
+  routes.onError((error, context) => {
+    if (error instanceof StoreUnanswered) {
+      const { requestId: request } = context.var as Partial<RequestIdVariables>;
+      log.warn("store_unanswered", { request, error: describeError(error) });
+      return storeUnavailable();
+    }
     if (!(error instanceof HTTPException)) throw error;
     // Hono's validator throws one without a response for a body that is no JSON.
     return error.res ?? invalid(error.message);

@@ -2,8 +2,9 @@
 
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import type { NodeView } from "../../src/admin/node_view.ts";
-import { answers, REFUSALS, SECURITY } from "./described.ts";
+import { answers, REFUSALS, SECURITY, STORE_REFUSALS } from "./described.ts";
 import * as schemas from "./schemas.ts";
+import type { WithinPatience } from "./store_answers.ts";
 
 /** What can be told to a node. */
 export interface NodeControl {
@@ -66,7 +67,7 @@ const storeRoute = createRoute({
   description: "Counting stops at 10,000 rows of a kind.",
   tags: ["store"],
   security: SECURITY,
-  responses: { 200: answers("The counts", schemas.Store), ...REFUSALS },
+  responses: { 200: answers("The counts", schemas.Store), ...STORE_REFUSALS },
 });
 
 const sweepRoute = createRoute({
@@ -76,11 +77,16 @@ const sweepRoute = createRoute({
   summary: "End now what is due, and remove what is over",
   tags: ["store"],
   security: SECURITY,
-  responses: { 200: answers("It is done", schemas.Swept), ...REFUSALS },
+  responses: { 200: answers("It is done", schemas.Swept), ...STORE_REFUSALS },
 });
 
 /** Adds the routes. */
-export function nodeRoutes(routes: OpenAPIHono, view: NodeView, control: NodeControl): void {
+export function nodeRoutes(
+  routes: OpenAPIHono,
+  within: WithinPatience,
+  view: NodeView,
+  control: NodeControl,
+): void {
   routes.openapi(servicesRoute, (context) => context.json({ services: view.services() }, 200));
   routes.openapi(nodeRoute, (context) => context.json(view.node(), 200));
   routes.openapi(drainRoute, (context) => {
@@ -91,10 +97,10 @@ export function nodeRoutes(routes: OpenAPIHono, view: NodeView, control: NodeCon
     control.undrain();
     return context.json({ draining: control.draining }, 200);
   });
-  routes.openapi(storeRoute, async (context) => context.json(await view.store(), 200));
+  routes.openapi(storeRoute, async (context) => context.json(await within(view.store()), 200));
   routes.openapi(sweepRoute, async (context) => {
     const before = view.now();
-    await control.sweep();
+    await within(control.sweep());
     return context.json({ tookMs: Math.max(0, view.now() - before) }, 200);
   });
 }

@@ -2,9 +2,20 @@
 
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import type { Operations } from "../../src/admin/operations.ts";
+import { methodNotAllowed } from "../methods.ts";
 import { problem } from "../problem.ts";
-import { answers, jsonBodies, PROBLEMS, REFUSALS, refuse, SECURITY, takes } from "./described.ts";
+import {
+  answers,
+  BODY_REFUSALS,
+  jsonBodies,
+  PROBLEMS,
+  refuse,
+  SECURITY,
+  STORE_REFUSALS,
+  takes,
+} from "./described.ts";
 import * as schemas from "./schemas.ts";
+import type { WithinPatience } from "./store_answers.ts";
 
 const tags = ["operations"];
 
@@ -21,10 +32,9 @@ const lookUpRoute = createRoute({
   request: { body: takes(schemas.OperationName) },
   responses: {
     200: answers("The operation", schemas.Operation),
-    ...REFUSALS,
+    ...STORE_REFUSALS,
     404: PROBLEMS[404],
-    413: PROBLEMS[413],
-    415: PROBLEMS[415],
+    ...BODY_REFUSALS,
   },
 });
 
@@ -36,7 +46,7 @@ const showRoute = createRoute({
   tags,
   security: SECURITY,
   request: { params: schemas.OperationParams },
-  responses: { 200: answers("The operation", schemas.Operation), ...REFUSALS, 404: PROBLEMS[404] },
+  responses: { 200: answers("The operation", schemas.Operation), ...STORE_REFUSALS, 404: PROBLEMS[404] },
 });
 
 const forgetRoute = createRoute({
@@ -52,29 +62,30 @@ const forgetRoute = createRoute({
   request: { params: schemas.OperationParams },
   responses: {
     200: answers("It is forgotten", schemas.Forgotten),
-    ...REFUSALS,
+    ...STORE_REFUSALS,
     404: PROBLEMS[404],
     409: PROBLEMS[409],
-    503: PROBLEMS[503],
   },
 });
 
 /** Adds the routes. */
-export function operationRoutes(routes: OpenAPIHono, operations: Operations): void {
+export function operationRoutes(routes: OpenAPIHono, within: WithinPatience, operations: Operations): void {
   const shown = async (id: string) => {
-    const operation = await operations.show(id);
+    const operation = await within(operations.show(id));
     if (operation === null) refuse(UNKNOWN());
     return operation;
   };
   routes.openapi(lookUpRoute, async (context) => {
     return context.json(await shown(operations.idOf(context.req.valid("json"))), 200);
   });
+  // It would be taken for an operation's id.
+  routes.all(lookUpRoute.path, () => methodNotAllowed(["POST"]));
   routes.openapi(showRoute, async (context) => {
     return context.json(await shown(context.req.valid("param").operation), 200);
   });
   routes.openapi(forgetRoute, async (context) => {
     const { operation } = context.req.valid("param");
-    const outcome = await operations.forget(operation);
+    const outcome = await within(operations.forget(operation));
     switch (outcome.kind) {
       case "forgotten":
         return context.json({ operation, was: outcome.was }, 200);

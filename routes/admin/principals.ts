@@ -2,8 +2,10 @@
 
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import type { Principals } from "../../src/admin/principals.ts";
-import { answers, REFUSALS, SECURITY } from "./described.ts";
+import { answers, SECURITY, STORE_REFUSALS } from "./described.ts";
+import * as queries from "./queries.ts";
 import * as schemas from "./schemas.ts";
+import type { WithinPatience } from "./store_answers.ts";
 
 const tags = ["principals"];
 
@@ -16,7 +18,7 @@ const showRoute = createRoute({
   tags,
   security: SECURITY,
   request: { params: schemas.PrincipalParams },
-  responses: { 200: answers("The principal", schemas.Principal), ...REFUSALS },
+  responses: { 200: answers("The principal", schemas.Principal), ...STORE_REFUSALS },
 });
 
 const blockRoute = createRoute({
@@ -28,8 +30,8 @@ const blockRoute = createRoute({
     "On every node, from now on: its conduits are broken, its handshakes refused with `forbidden`, resumes too.",
   tags,
   security: SECURITY,
-  request: { params: schemas.PrincipalParams, query: schemas.BlockQuery },
-  responses: { 200: answers("It is blocked", schemas.Principal), ...REFUSALS },
+  request: { params: schemas.PrincipalParams, query: queries.BlockQuery },
+  responses: { 200: answers("It is blocked", schemas.Principal), ...STORE_REFUSALS },
 });
 
 const unblockRoute = createRoute({
@@ -40,19 +42,20 @@ const unblockRoute = createRoute({
   tags,
   security: SECURITY,
   request: { params: schemas.PrincipalParams },
-  responses: { 200: answers("It is not blocked", schemas.Principal), ...REFUSALS },
+  responses: { 200: answers("It is not blocked", schemas.Principal), ...STORE_REFUSALS },
 });
 
 /** Adds the routes. */
-export function principalRoutes(routes: OpenAPIHono, principals: Principals): void {
+export function principalRoutes(routes: OpenAPIHono, within: WithinPatience, principals: Principals): void {
   routes.openapi(showRoute, async (context) => {
-    return context.json(await principals.show(context.req.valid("param").principal), 200);
+    return context.json(await within(principals.show(context.req.valid("param").principal)), 200);
   });
   routes.openapi(blockRoute, async (context) => {
+    const { principal } = context.req.valid("param");
     const { detail } = context.req.valid("query");
-    return context.json(await principals.block(context.req.valid("param").principal, detail), 200);
+    return context.json(await within(principals.block(principal, detail)), 200);
   });
   routes.openapi(unblockRoute, async (context) => {
-    return context.json(await principals.unblock(context.req.valid("param").principal), 200);
+    return context.json(await within(principals.unblock(context.req.valid("param").principal)), 200);
   });
 }

@@ -4,6 +4,7 @@ import { z } from "@hono/zod-openapi";
 import { VIEWED_STATES } from "../../src/admin/session_view.ts";
 import { REASONS } from "../../src/protocol/reasons.ts";
 import { isSessionId } from "../../src/storage/keys.ts";
+import { whole } from "./queries.ts";
 
 /** A point in time. */
 const time = z.int().min(0).openapi({
@@ -27,42 +28,6 @@ export const SessionParams = z.object({
     param: { name: "id", in: "path" },
     description: "The session's public id",
     example: "Zk3vN0bT1yq8cR5sW2xLhA",
-  }),
-});
-
-const whole = (most: number) =>
-  z.string().regex(/^[0-9]{1,15}$/, "a whole number").transform(Number).pipe(z.int().max(most));
-
-/** What a listing may ask. */
-export const ListQuery = z.object({
-  limit: whole(1_000).pipe(z.int().min(1)).optional().openapi({
-    type: "integer",
-    minimum: 1,
-    maximum: 1_000,
-    default: 100,
-    description: "At most so many sessions",
-  }),
-  cursor: z.string().min(1).max(512).optional().openapi({ description: "The `next` of the part before" }),
-  principal: z.string().max(512).optional().openapi({
-    description:
-      "Whose sessions; empty: anonymous ones. Operators' own, of `holdfast:operator`, are listed only so",
-  }),
-  state: z.enum(VIEWED_STATES).optional(),
-  node: z.string().min(1).max(128).optional().openapi({
-    description: "The name of the node that has the conduit, or the id of its process",
-  }),
-  service: z.string().regex(/^[a-z0-9._:-]{1,64}$/).optional().openapi({
-    description: "A service that one of its connections is for",
-  }),
-  minAge: whole(Number.MAX_SAFE_INTEGER).optional().openapi({
-    type: "integer",
-    minimum: 0,
-    description: "Created at least so many milliseconds ago",
-  }),
-  maxAge: whole(Number.MAX_SAFE_INTEGER).optional().openapi({
-    type: "integer",
-    minimum: 0,
-    description: "Created at most so many milliseconds ago",
   }),
 });
 
@@ -134,13 +99,6 @@ export const SessionDetail = SessionSummary.extend({
   history: z.array(HistoryEntry).openapi({ description: "The last attachments, the oldest first" }),
 }).openapi("SessionDetail");
 
-/** Why an operator ends a session. */
-export const EndQuery = z.object({
-  detail: z.string().min(1).max(256).default("ended by an operator").openapi({
-    description: "What the client is told beside the reason `ended`",
-  }),
-}).strict();
-
 /** What an operator sends. */
 export const PushBody = z.object({
   body: z.json().openapi({
@@ -192,13 +150,6 @@ export const PrincipalParams = z.object({
     description: "The `sub` of its tokens",
   }),
 });
-
-/** Why an operator blocks a principal. */
-export const BlockQuery = z.object({
-  detail: z.string().min(1).max(256).default("blocked by an operator").openapi({
-    description: "What the client is told beside the reason `forbidden`",
-  }),
-}).strict();
 
 /** A principal. */
 export const Principal = z.object({

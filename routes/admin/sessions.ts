@@ -10,16 +10,19 @@ import { hashOf } from "../../src/system/hash.ts";
 import { problem } from "../problem.ts";
 import {
   answers,
+  BODY_REFUSALS,
   invalid,
   jsonBodies,
   PROBLEMS,
-  REFUSALS,
   refuse,
   SECURITY,
+  STORE_REFUSALS,
   takes,
   tooLarge,
 } from "./described.ts";
+import * as queries from "./queries.ts";
 import * as schemas from "./schemas.ts";
+import type { WithinPatience } from "./store_answers.ts";
 
 /** What the routes act on. */
 export interface SessionRoutesOptions {
@@ -44,8 +47,8 @@ const listRoute = createRoute({
     "little gives short or empty parts: follow `next` until it is null.",
   tags,
   security: SECURITY,
-  request: { query: schemas.ListQuery },
-  responses: { 200: answers("A part of the listing", schemas.SessionPage), ...REFUSALS },
+  request: { query: queries.ListQuery },
+  responses: { 200: answers("A part of the listing", schemas.SessionPage), ...STORE_REFUSALS },
 });
 
 const showRoute = createRoute({
@@ -56,7 +59,7 @@ const showRoute = createRoute({
   tags,
   security: SECURITY,
   request: { params: schemas.SessionParams },
-  responses: { 200: answers("The session", schemas.SessionDetail), ...REFUSALS, 404: PROBLEMS[404] },
+  responses: { 200: answers("The session", schemas.SessionDetail), ...STORE_REFUSALS, 404: PROBLEMS[404] },
 });
 
 const endRoute = createRoute({
@@ -69,14 +72,13 @@ const endRoute = createRoute({
   security: SECURITY,
   request: {
     params: schemas.SessionParams,
-    query: schemas.EndQuery,
+    query: queries.EndQuery,
   },
   responses: {
     200: answers("It has ended", schemas.Ended),
-    ...REFUSALS,
+    ...STORE_REFUSALS,
     404: PROBLEMS[404],
     409: PROBLEMS[409],
-    503: PROBLEMS[503],
   },
 });
 
@@ -91,10 +93,9 @@ const breakRoute = createRoute({
   request: { params: schemas.SessionParams },
   responses: {
     200: answers("It has no conduit now", schemas.Broke),
-    ...REFUSALS,
+    ...STORE_REFUSALS,
     404: PROBLEMS[404],
     409: PROBLEMS[409],
-    503: PROBLEMS[503],
   },
 });
 
@@ -116,21 +117,23 @@ const pushRoute = createRoute({
   },
   responses: {
     200: answers("It is committed", schemas.Pushed),
-    ...REFUSALS,
+    ...STORE_REFUSALS,
     404: PROBLEMS[404],
     409: PROBLEMS[409],
-    413: PROBLEMS[413],
-    415: PROBLEMS[415],
-    503: PROBLEMS[503],
+    ...BODY_REFUSALS,
   },
 });
 
 /** Adds the routes. */
-export function sessionRoutes(routes: OpenAPIHono, { list, control, bodyBytes }: SessionRoutesOptions): void {
+export function sessionRoutes(
+  routes: OpenAPIHono,
+  within: WithinPatience,
+  { list, control, bodyBytes }: SessionRoutesOptions,
+): void {
   routes.openapi(listRoute, async (context) => {
     const { limit, cursor, ...filter } = context.req.valid("query");
     try {
-      const { sessions, next } = await list.page(filter, limit ?? DEFAULT_LIMIT, cursor);
+      const { sessions, next } = await within(list.page(filter, limit ?? DEFAULT_LIMIT, cursor));
       return context.json({ sessions: [...sessions], next }, 200);
     } catch (error) {
       if (!(error instanceof InvalidCursor)) throw error;
@@ -144,7 +147,7 @@ export function sessionRoutes(routes: OpenAPIHono, { list, control, bodyBytes }:
   });
   routes.openapi(showRoute, async (context) => {
     const { id } = context.req.valid("param");
-    const session = await list.show(id);
+    const session = await within(list.show(id));
     if (session === null) refuse(refused({ kind: "refused", why: "unknown-session" }));
     const { connections, history, ...rest } = session;
     return context.json({ ...rest, connections: [...connections], history: [...history] }, 200);
@@ -152,13 +155,13 @@ export function sessionRoutes(routes: OpenAPIHono, { list, control, bodyBytes }:
   routes.openapi(endRoute, async (context) => {
     const { id: session } = context.req.valid("param");
     const { detail } = context.req.valid("query");
-    const outcome = await control.fulfil({ wish: "end", session, detail });
+    const outcome = await within(control.fulfil({ wish: "end", session, detail }));
     if (outcome.kind !== "ended") refuse(refused(outcome));
     return context.json({ session, endedAt: outcome.at }, 200);
   });
   routes.openapi(breakRoute, async (context) => {
     const { id: session } = context.req.valid("param");
-    const outcome = await control.fulfil({ wish: "break", session });
+    const outcome = await within(control.fulfil({ wish: "break", session }));
     if (outcome.kind !== "broke") refuse(refused(outcome));
     return context.json({ session, broken: outcome.broken }, 200);
   });
@@ -169,7 +172,7 @@ export function sessionRoutes(routes: OpenAPIHono, { list, control, bodyBytes }:
     if (field.malformed !== undefined) refuse(invalid(`json.body: ${field.malformed}`));
     const { body } = field;
     if (body.length > bodyBytes) refuse(tooLarge(bodyBytes));
-    const outcome = await control.fulfil({ wish: "push", session, connection, body, key });
+    const outcome = await within(control.fulfil({ wish: "push", session, connection, body, key }));
     if (outcome.kind !== "pushed") refuse(refused(outcome));
     const { sequence, at: committedAt, repeated } = outcome;
     return context.json({ session, connection, sequence, committedAt, repeated }, 200);

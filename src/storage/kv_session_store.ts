@@ -2,14 +2,15 @@
 
 import { dirname } from "node:path";
 import { type Clock, sleepUntil } from "../system/clock.ts";
-import type {
-  Atomic,
-  AtomicResult,
-  Range,
-  SessionStore,
-  StoredEntry,
-  StoreKey,
-  StoreLimits,
+import {
+  type Atomic,
+  type AtomicResult,
+  type Range,
+  type SessionStore,
+  type StoredEntry,
+  type StoreKey,
+  type StoreLimits,
+  StoreUnanswered,
 } from "./session_store.ts";
 import { assertAtomicFits } from "./stored_size.ts";
 
@@ -162,15 +163,25 @@ class KvSessionStore implements SessionStore {
 
   /** Rejects at the deadline, if there is one; what was asked may happen nevertheless. */
   #answered<T>(answer: Promise<T>): Promise<T> {
+    const known = answer.catch((error: unknown) => {
+      throw unanswered(error);
+    });
     const clock = this.#clock;
-    if (clock === undefined) return answer;
+    if (clock === undefined) return known;
     return new Promise((resolve, reject) => {
       const cancel = clock.wakeAt(clock.now() + REMOTE_DEADLINE, () => {
-        reject(new Error(`the store gave no answer within ${REMOTE_DEADLINE} ms`));
+        reject(new StoreUnanswered(`the store gave no answer within ${REMOTE_DEADLINE} ms`));
       });
-      answer.then(resolve, reject).finally(cancel);
+      known.then(resolve, reject).finally(cancel);
     });
   }
+}
+
+/** A TypeError is about what Deno KV was asked, which is a defect; every other failure is of the store. */
+function unanswered(error: unknown): unknown {
+  if (error instanceof TypeError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new StoreUnanswered(`the store failed: ${message}`, { cause: error });
 }
 
 /** Deno KV takes a prefix with one bound, or two bounds. */

@@ -70,6 +70,7 @@ export interface Range {
  * - one `get` of several keys, and one `list`, may see different moments: a reader that needs one moment commits with checks;
  * - keys order by their parts, numbers by value, strings by their bytes; no two keys mix the kinds at one place;
  * - an entry whose `expireIn` has passed may still be read;
+ * - what the store does not answer, or cannot be asked, rejects with {@link StoreUnanswered}; other errors are defects;
  * - an atomic beyond `limits` is refused with {@link StoreLimitExceeded} before anything is written.
  */
 export interface SessionStore {
@@ -84,4 +85,9 @@ export interface SessionStore {
 /** An atomic was larger than the store takes. A programming error: the committer packs below the limits. */
 export class StoreLimitExceeded extends Error {
   override readonly name = "StoreLimitExceeded";
+}
+
+/** The store gave no answer, or could not be reached. What an atomic was to do may be done, or may yet be done. */
+export class StoreUnanswered extends Error {
+  override readonly name = "StoreUnanswered";
 }

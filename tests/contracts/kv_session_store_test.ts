@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { openKvSessionStore, StoreUnavailable } from "../../src/storage/kv_session_store.ts";
+import { StoreUnanswered } from "../../src/storage/session_store.ts";
 import { systemClock } from "../../src/system/clock.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { KvConnectServer } from "../support/kv_connect_server.ts";
@@ -74,12 +75,19 @@ Deno.test("over KV Connect an atomic whose reply was lost is applied, and report
   server.inject({ writes: ["drop_reply"] });
   assert.deepEqual(await create("repeated by the client"), { ok: false });
   server.inject({ writes: ["reject_after", "reject"] });
-  await assert.rejects(create("reported"));
-  await assert.rejects(create("not applied"));
+  await assert.rejects(create("reported"), StoreUnanswered);
+  await assert.rejects(create("not applied"), StoreUnanswered);
   const entries = await store.get([["repeated by the client"], ["reported"], ["not applied"]]);
   assert.deepEqual(entries.map((entry) => entry !== null), [true, true, false]);
   store.close();
   await server.close();
+});
+
+Deno.test("what is asked wrongly is a defect of whoever asks, and not the store's", async () => {
+  const store = await openKvSessionStore(":memory:", ports);
+  await assert.rejects(store.get([["x".repeat(5_000)]]), TypeError);
+  await assert.rejects(store.list({ prefix: ["x".repeat(5_000)] }, { limit: 1 }), TypeError);
+  store.close();
 });
 
 async function startServer(): Promise<KvConnectServer> {

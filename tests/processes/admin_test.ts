@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { connect } from "../../src/client/mod.ts";
+import { KvConnectProcess } from "../support/kv_connect_process.ts";
 import { KvConnectServer } from "../support/kv_connect_server.ts";
 import { ServerProcess } from "../support/server_process.ts";
 
@@ -68,5 +69,46 @@ Deno.test("an operator of one node pushes to, breaks and ends a session that ano
   } finally {
     for (const node of nodes) await node.dispose();
     await store.close();
+  }
+});
+
+Deno.test("with the store away the admin API answers 503 and when to ask again, and logs no defect", async () => {
+  const store = await KvConnectProcess.start();
+  const node = await ServerProcess.start({
+    HOLDFAST_KV: store.url,
+    DENO_KV_ACCESS_TOKEN: store.token,
+    HOLDFAST_ADMIN_TOKEN: TOKEN,
+  });
+  try {
+    await store.kill();
+    const asked = [
+      ["GET", "sessions"],
+      ["GET", `sessions/${"A".repeat(22)}`],
+      ["GET", "principals/somebody"],
+      ["GET", "store"],
+      ["GET", `operations/${"A".repeat(43)}`],
+      ["DELETE", `sessions/${"A".repeat(22)}`],
+      ["PUT", "principals/somebody/block"],
+      ["POST", "store/sweep"],
+    ] as const;
+    const answers = await Promise.all(asked.map(async ([method, path]) => {
+      const response = await ask(node, method, path);
+      const { type } = await response.json();
+      return [path, response.status, type, response.headers.get("retry-after")];
+    }));
+    assert.deepEqual(
+      answers,
+      asked.map(([, path]) => [path, 503, "urn:holdfast:problem:store-unavailable", "1"]),
+    );
+    assert.equal(typeof (await (await ask(node, "GET", "node")).json()).boot, "string");
+    // The runtime writes lines of its own about a store that is away.
+    const lines = node.stderr.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
+    const said = lines.filter(({ event }) => event === "store_unanswered");
+    assert.deepEqual(said.map(({ level }) => level), asked.map(() => "warn"));
+    assert.ok(said.every(({ request }) => typeof request === "string"), JSON.stringify(said));
+    for (const line of lines) assert.notEqual(line.level, "error", JSON.stringify(line));
+  } finally {
+    await node.dispose();
+    await store.dispose();
   }
 });

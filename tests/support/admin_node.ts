@@ -16,6 +16,7 @@ import { CountedMetrics } from "../../src/observe/counted_metrics.ts";
 import { echo } from "../../src/service/echo.ts";
 import { levelsOf } from "../../src/session/node_levels.ts";
 import { SETTINGS } from "../../src/settings.ts";
+import { assertDeclared, describedRoutes, type Route } from "./declared.ts";
 import { FakeClock } from "./fake_clock.ts";
 import { SeededRandom } from "./seeded_random.ts";
 import { TestNode, type TestNodeOptions } from "./test_node.ts";
@@ -55,6 +56,7 @@ export class AdminNode {
   readonly api: ReturnType<typeof adminApi>;
   /** Calls of `drain` and `undrain`, in order. */
   readonly told: string[] = [];
+  #routes: Promise<Route[]> | undefined;
 
   constructor({ token, loopback, verify, env, ...options }: AdminNodeOptions = {}) {
     const metrics = new CountedMetrics();
@@ -117,6 +119,7 @@ export class AdminNode {
       list: this.list,
       control: this.control,
       bodyBytes: limits.bodyBytes,
+      ...{ clock: registry.clock, log },
     });
   }
 
@@ -137,7 +140,18 @@ export class AdminNode {
       headers.set("authorization", `Bearer ${ADMIN_TOKEN}`);
     }
     headers.set("host", "localhost");
-    return await this.api.request(path, { ...more, method, headers });
+    return await this.request(path, { ...more, method, headers });
+  }
+
+  /** One request as it is. @throws AssertionError for an answer that the API does not declare. */
+  async request(asked: string | Request, more: RequestInit = {}): Promise<Response> {
+    const routes = await (this.#routes ??= describedRoutes(this.api));
+    const response = await this.api.request(asked, more);
+    const [method, url] = asked instanceof Request
+      ? [asked.method, asked.url]
+      : [more.method ?? "GET", asked];
+    assertDeclared(routes, method, url, response.status);
+    return response;
   }
 
   /** The JSON of an answer that is expected to be a success. */

@@ -3,14 +3,15 @@
  * until it is back.
  */
 
-import type {
-  Atomic,
-  AtomicResult,
-  Range,
-  SessionStore,
-  StoredEntry,
-  StoreKey,
-  StoreLimits,
+import {
+  type Atomic,
+  type AtomicResult,
+  type Range,
+  type SessionStore,
+  type StoredEntry,
+  type StoreKey,
+  type StoreLimits,
+  StoreUnanswered,
 } from "../../src/storage/session_store.ts";
 import type { SeededRandom } from "./seeded_random.ts";
 
@@ -38,11 +39,6 @@ export interface FaultRates {
   readonly random: SeededRandom;
   readonly atomic?: Partial<Record<Exclude<AtomicFault, "none">, number>>;
   readonly read?: Partial<Record<Exclude<ReadFault, "none">, number>>;
-}
-
-/** The failure a {@link FaultyStore} rejects with. */
-export class StoreFault extends Error {
-  override readonly name = "StoreFault";
 }
 
 /** Wraps any {@link SessionStore}. Scripted faults come first, each for one call; then those by chance. */
@@ -142,24 +138,24 @@ export class FaultyStore implements SessionStore {
   }
 
   async #atomic(atomic: Atomic, fault: AtomicFault): Promise<AtomicResult> {
-    if (this.#away) throw new StoreFault("the store is away");
+    if (this.#away) throw new StoreUnanswered("the store is away");
     switch (fault) {
       case "none":
         return await this.#apply(atomic);
       case "fail_before":
-        throw new StoreFault("failed before it was applied");
+        throw new StoreUnanswered("failed before it was applied");
       case "fail_after":
         await this.#apply(atomic);
-        throw new StoreFault("failed after it was applied");
+        throw new StoreUnanswered("failed after it was applied");
       case "late":
         this.#late.push(copyOf(atomic));
-        throw new StoreFault("failed, and may be applied later");
+        throw new StoreUnanswered("failed, and may be applied later");
       case "lie_conflict":
         await this.#apply(atomic);
         return { ok: false };
       case "hold":
         await this.#hold();
-        if (this.#away) throw new StoreFault("the store is away");
+        if (this.#away) throw new StoreUnanswered("the store is away");
         return await this.#apply(atomic);
       case "hold_reply": {
         const result = await this.#apply(atomic);
@@ -208,8 +204,8 @@ export class FaultyStore implements SessionStore {
   async #beforeRead(): Promise<void> {
     const fault = this.#nextReads.shift() ?? drawn(this.#rates?.random, this.#rates?.read) ?? "none";
     if (fault === "hold") await this.#hold();
-    if (fault === "fail") throw new StoreFault("the read failed");
-    if (this.#away) throw new StoreFault("the store is away");
+    if (fault === "fail") throw new StoreUnanswered("the read failed");
+    if (this.#away) throw new StoreUnanswered("the store is away");
   }
 }
 

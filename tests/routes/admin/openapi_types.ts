@@ -796,6 +796,24 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description The body is too large */
+      413: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The body is not application/json */
+      415: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
     };
   };
   logOut: {
@@ -904,6 +922,17 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description The store gives no answer, or nothing is known of the outcome; ask again */
+      503: {
+        headers: {
+          /** @description Seconds */
+          "retry-after": string;
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
     };
   };
   getSession: {
@@ -957,6 +986,17 @@ export interface operations {
       /** @description There is no such thing */
       404: {
         headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The store gives no answer, or nothing is known of the outcome; ask again */
+      503: {
+        headers: {
+          /** @description Seconds */
+          "retry-after": string;
           [name: string]: unknown;
         };
         content: {
@@ -1034,9 +1074,11 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description Nothing is known of the outcome; ask again */
+      /** @description The store gives no answer, or nothing is known of the outcome; ask again */
       503: {
         headers: {
+          /** @description Seconds */
+          "retry-after": string;
           [name: string]: unknown;
         };
         content: {
@@ -1111,9 +1153,11 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description Nothing is known of the outcome; ask again */
+      /** @description The store gives no answer, or nothing is known of the outcome; ask again */
       503: {
         headers: {
+          /** @description Seconds */
+          "retry-after": string;
           [name: string]: unknown;
         };
         content: {
@@ -1215,9 +1259,11 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description Nothing is known of the outcome; ask again */
+      /** @description The store gives no answer, or nothing is known of the outcome; ask again */
       503: {
         headers: {
+          /** @description Seconds */
+          "retry-after": string;
           [name: string]: unknown;
         };
         content: {
@@ -1268,6 +1314,17 @@ export interface operations {
       /** @description The admin API is off, or the request comes from another site */
       403: {
         headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The store gives no answer, or nothing is known of the outcome; ask again */
+      503: {
+        headers: {
+          /** @description Seconds */
+          "retry-after": string;
           [name: string]: unknown;
         };
         content: {
@@ -1327,6 +1384,17 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description The store gives no answer, or nothing is known of the outcome; ask again */
+      503: {
+        headers: {
+          /** @description Seconds */
+          "retry-after": string;
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
     };
   };
   unblockPrincipal: {
@@ -1371,6 +1439,17 @@ export interface operations {
       /** @description The admin API is off, or the request comes from another site */
       403: {
         headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The store gives no answer, or nothing is known of the outcome; ask again */
+      503: {
+        headers: {
+          /** @description Seconds */
+          "retry-after": string;
           [name: string]: unknown;
         };
         content: {
@@ -1455,6 +1534,17 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description The store gives no answer, or nothing is known of the outcome; ask again */
+      503: {
+        headers: {
+          /** @description Seconds */
+          "retry-after": string;
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
     };
   };
   getOperation: {
@@ -1508,6 +1598,17 @@ export interface operations {
       /** @description There is no such thing */
       404: {
         headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The store gives no answer, or nothing is known of the outcome; ask again */
+      503: {
+        headers: {
+          /** @description Seconds */
+          "retry-after": string;
           [name: string]: unknown;
         };
         content: {
@@ -1582,9 +1683,11 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
-      /** @description Nothing is known of the outcome; ask again */
+      /** @description The store gives no answer, or nothing is known of the outcome; ask again */
       503: {
         headers: {
+          /** @description Seconds */
+          "retry-after": string;
           [name: string]: unknown;
         };
         content: {
@@ -1826,6 +1929,17 @@ export interface operations {
           "application/problem+json": components["schemas"]["Problem"];
         };
       };
+      /** @description The store gives no answer, or nothing is known of the outcome; ask again */
+      503: {
+        headers: {
+          /** @description Seconds */
+          "retry-after": string;
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
     };
   };
   sweepStore: {
@@ -1867,6 +1981,17 @@ export interface operations {
       /** @description The admin API is off, or the request comes from another site */
       403: {
         headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description The store gives no answer, or nothing is known of the outcome; ask again */
+      503: {
+        headers: {
+          /** @description Seconds */
+          "retry-after": string;
           [name: string]: unknown;
         };
         content: {

@@ -162,6 +162,11 @@ Deno.test("bad requests are refused as problems that name what is wrong", async 
     ["GET", path("?service=NO!"), {}, 400, "invalid-request"],
     ["GET", path("?minAge=-1"), {}, 400, "invalid-request"],
     ["GET", path("?cursor=%00"), {}, 400, "invalid-cursor"],
+    ["GET", path("?bogus=1"), {}, 400, "invalid-request"],
+    ["GET", path("?Principal=somebody"), {}, 400, "invalid-request"],
+    ["GET", path("?limit=1&limit=2"), {}, 400, "invalid-request"],
+    ["DELETE", path(`/${session}?bogus=1`), {}, 400, "invalid-request"],
+    ["PUT", "/v1/admin/principals/somebody/block?bogus=1", {}, 400, "invalid-request"],
     ["GET", path("?cursor=AAAA"), {}, 400, "invalid-cursor"],
     ["GET", path(`?cursor=${"A".repeat(600)}`), {}, 400, "invalid-request"],
     ["GET", path("/short"), {}, 400, "invalid-request"],
@@ -242,6 +247,14 @@ Deno.test("bad requests are refused as problems that name what is wrong", async 
       400,
       "invalid-request",
     ],
+    ["POST", "/v1/admin/login", { headers: { origin: "http://localhost" } }, 415, "unsupported-media-type"],
+    [
+      "POST",
+      "/v1/admin/login",
+      { headers: { ...json, origin: "http://localhost" }, body: `{"code":"${"x".repeat(BODY_BYTES)}"}` },
+      413,
+      "body-too-large",
+    ],
     ["GET", "/v1/admin/operations", {}, 404, "not-found"],
     ["GET", "/v1/admin/operations/short", {}, 400, "invalid-request"],
     ["GET", `/v1/admin/operations/${"A".repeat(43)}`, {}, 404, "unknown-operation"],
@@ -279,7 +292,8 @@ Deno.test("bad requests are refused as problems that name what is wrong", async 
       404,
       "unknown-operation",
     ],
-    ["PUT", path(`/${session}`), {}, 404, "not-found"],
+    ["PUT", path(`/${session}`), {}, 405, "method-not-allowed"],
+    ["GET", "/v1/admin/login", {}, 405, "method-not-allowed"],
   ];
   for (const [method, at, more, status, name] of bad) {
     const response = await admin.ask(method, at, more);
@@ -298,6 +312,19 @@ Deno.test("bad requests are refused as problems that name what is wrong", async 
   assert.deepEqual(client!.echoes, []);
   assert.ok(client!.peer!.open);
   admin.node.log.verify();
+});
+
+Deno.test("a query parameter that there is not is refused with its name and those that there are", async () => {
+  const admin = new AdminNode();
+  const detailOf = async (method: string, path: string) =>
+    (await (await admin.ask(method, path)).json()).detail;
+  assert.equal(
+    await detailOf("GET", "/v1/admin/sessions?limit=5&pricipal=me"),
+    'query: "pricipal" is no parameter; allowed are limit, cursor, principal, state, node, service, minAge, maxAge',
+  );
+  const allowed = 'query: "why" is no parameter; allowed is detail';
+  assert.equal(await detailOf("DELETE", `/v1/admin/sessions/${UNKNOWN}?why=so`), allowed);
+  assert.equal(await detailOf("PUT", "/v1/admin/principals/somebody/block?why=so"), allowed);
 });
 
 Deno.test("a cursor is refused under other filters, and outlives the session it names", async () => {
