@@ -5,6 +5,7 @@ import type { Page } from "playwright-core";
 import { connect, type Connection, type Session } from "../../src/client/mod.ts";
 import { findChromium, launch } from "./chromium.ts";
 import { assertLegible } from "./legible.ts";
+import { adminLink } from "../support/admin_link.ts";
 import { KvConnectServer } from "../support/kv_connect_server.ts";
 import { newChallenge, RawConduit } from "../support/raw_conduit.ts";
 import { ServerProcess } from "../support/server_process.ts";
@@ -17,16 +18,6 @@ const chromium = findChromium();
 async function confirm(page: Page): Promise<void> {
   await page.locator("#confirm-yes").click();
   await page.locator("#confirm").waitFor({ state: "hidden" });
-}
-
-/** The link that the server prints; it comes right after the line that it listens. */
-async function adminLink(server: ServerProcess): Promise<string> {
-  for (let tries = 0; tries < 100; tries++) {
-    const line = server.stdout.find((line) => line.startsWith("holdfast admin at "));
-    if (line !== undefined) return line.split(" ").at(-1)!;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error("the server printed no link to its admin page");
 }
 
 /** Waits until the sparkline of a rate has so many points at least. */
