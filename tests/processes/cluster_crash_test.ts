@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { connect, exponentialBackoff, type Session } from "../../src/client/mod.ts";
+import { RpcError } from "../../src/protocol/rpc_error.ts";
 import type { demoService } from "../../src/service/demo.ts";
 import { assertNoErrors, withCluster } from "../support/cluster.ts";
 import { manyNumbers, underLoad } from "../support/numbers.ts";
@@ -89,17 +90,20 @@ class Caller {
   answered = 0;
   /** The totals that calls were answered with, by name. */
   readonly totals = new Map<string, number[]>();
+  readonly #lost = Promise.withResolvers<never>();
   readonly #index: number;
   readonly #random: SeededRandom;
 
   constructor(url: string, index: number, random: SeededRandom) {
     this.session = connect(url, { reconnect: exponentialBackoff({ least: 20, first: 100, most: 500 }) });
-    this.session.on("lost", ({ reason, detail }) => assert.fail(`lost: ${reason} ${detail}`));
+    this.session.on("lost", ({ reason, detail }) => {
+      this.#lost.reject(new Error(`the session of a caller was lost: ${reason} ${detail}`));
+    });
     this.#index = index;
     this.#random = random;
   }
 
-  /** Calls until `until` settles. @throws RpcError for the first call that fails: none of these may. */
+  /** Calls until `until` settles. @throws RpcError for the first call that fails: none of these may, but for contention. */
   async run(until: Promise<void>): Promise<void> {
     let running = true;
     void until.then(() => running = false);
@@ -111,15 +115,26 @@ class Caller {
         const name = n % 3 === 0 ? "everybody" : `caller ${this.#index}`;
         const argument = { name, by: 1 };
         const options = n % 2 === 0 ? { operation: `call ${n}` } : {};
-        const total = await demo.call("add", argument, options);
+        const total = await settled(() => demo.call("add", argument, options));
         this.totals.set(name, [...this.totals.get(name) ?? [], total]);
         this.answered++;
         // The same operation once more has no effect, and the same answer.
-        if (n % 4 === 0) assert.equal(await demo.call("add", argument, options), total);
+        if (n % 4 === 0) assert.equal(await settled(() => demo.call("add", argument, options)), total);
         await pause(this.#random.int(40));
       }
     };
-    await Promise.all(Array.from({ length: IN_FLIGHT }, lane));
+    await Promise.race([Promise.all(Array.from({ length: IN_FLIGHT }, lane)), this.#lost.promise]);
+  }
+}
+
+/** Calls again while the answer is `unavailable`: nothing was done then. */
+async function settled<T>(call: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof RpcError) || error.code !== "unavailable") throw error;
+    }
   }
 }
 

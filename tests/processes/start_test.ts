@@ -2,7 +2,20 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { type FailedStart, ServerProcess } from "../support/server_process.ts";
+import { fileURLToPath } from "node:url";
+import {
+  collect,
+  type FailedStart,
+  inherited,
+  type LogLine,
+  ServerProcess,
+} from "../support/server_process.ts";
+
+/** What a clone has, as far as the node and its pages need it; nothing that was built. */
+const CLONED = ["deno.json", "deno.lock", "main.ts", "routes", "src"];
+
+/** How long a build and a start may take on a loaded machine. Milliseconds. */
+const START_MS = 60_000;
 
 Deno.test("it prints one line on stdout, which names the address it listens on, and logs JSON lines", async () => {
   const server = await ServerProcess.start({ PORT: "0", HOLDFAST_ADMIN_TOKEN: "a-token-of-an-operator" });
@@ -21,6 +34,56 @@ Deno.test("it prints one line on stdout, which names the address it listens on, 
     }
   } finally {
     await server.dispose();
+  }
+});
+
+Deno.test("deno task start, in a clone where nothing was built: the page comes with its script, and Ctrl-C stops all of it", async () => {
+  const directory = await Deno.makeTempDir();
+  const paths = CLONED.map((name) => fileURLToPath(new URL(`../../${name}`, import.meta.url)));
+  const copied = await new Deno.Command("cp", { args: ["-r", ...paths, directory] }).output();
+  assert.ok(copied.success, "the project was not copied");
+  const task = new Deno.Command(Deno.execPath(), {
+    args: ["task", "start"],
+    cwd: directory,
+    env: { ...inherited(), PORT: "0", HOLDFAST_KV: join(directory, "holdfast.sqlite3") },
+    clearEnv: true,
+    // A process group of its own, which is signalled as a terminal does: the task's shell and the node are two processes.
+    detached: true,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const [stdout, stderr]: [string[], string[]] = [[], []];
+  const first = Promise.withResolvers<string>();
+  const ended = Promise.all([
+    collect(task.stdout, stdout, first.resolve).then(() => first.resolve("")),
+    collect(task.stderr, stderr),
+  ]);
+  const late = setTimeout(() => signalGroup(task.pid, "SIGKILL"), START_MS);
+  try {
+    const [, url] = /^holdfast listening on (http:\/\/\S+)$/.exec(await first.promise) ?? [];
+    assert.ok(url !== undefined, [...stdout, ...stderr].join("\n"));
+    const page = await fetch(url);
+    assert.equal(page.status, 200);
+    const [, source] = /<script type="module" src="([^"]+)">/.exec(await page.text()) ?? [];
+    const script = await fetch(new URL(source ?? "", url));
+    assert.equal(script.status, 200);
+    assert.match(script.headers.get("content-type") ?? "", /^text\/javascript/);
+    assert.ok((await script.text()).length > 10_000, "that is no bundle");
+
+    signalGroup(task.pid, "SIGINT");
+    // Both outputs end when no process of the group has them open any more.
+    await ended;
+    assert.equal((await task.status).code, 0);
+    const log = stderr.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line) as LogLine);
+    assert.ok(log.some(({ event }) => event === "stopping"), stderr.join("\n"));
+    assert.ok(log.every(({ level }) => level !== "error"), stderr.join("\n"));
+    await assert.rejects(fetch(url), TypeError);
+  } finally {
+    clearTimeout(late);
+    signalGroup(task.pid, "SIGKILL");
+    await Promise.all([ended, task.status]);
+    await Deno.remove(directory, { recursive: true });
   }
 });
 
@@ -121,6 +184,15 @@ Deno.test("a name that is no setting is a warning with the nearest one, not an o
     await server.dispose();
   }
 });
+
+/** Signals every process of a group that is still there. */
+function signalGroup(group: number, signal: Deno.Signal): void {
+  try {
+    Deno.kill(-group, signal);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
 
 function assertOneClearLine({ code, stdout, stderr }: FailedStart, named: readonly string[]): void {
   assert.notEqual(code, 0);

@@ -226,7 +226,8 @@ async function listening(run: Run): Promise<URL> {
   throw new Error(`the server did not listen (exit ${code}):\n${[...run.stdout, ...run.stderr].join("\n")}`);
 }
 
-async function collect(
+/** Reads a process's output to its end, line by line. */
+export async function collect(
   stream: ReadableStream<Uint8Array<ArrayBuffer>>,
   lines: string[],
   onLine?: (line: string) => void,
@@ -244,7 +245,7 @@ async function collect(
 }
 
 /** What a Deno process needs to find its caches; no setting of Holdfast is passed on. */
-function inherited(): Record<string, string> {
+export function inherited(): Record<string, string> {
   const kept: Record<string, string> = {};
   for (const name of ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME", "TMPDIR", "NO_COLOR"]) {
     const value = Deno.env.get(name);
