@@ -78,7 +78,12 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
       if (options.progress !== undefined && now - told > 5_000) {
         told = now;
         const seconds = Math.round((now - begun) / 1000);
-        options.progress(`${counts.judged} frames in ${seconds} s, ${mib(resident.last)} resident`);
+        const waited = Math.round(counts.longest);
+        options.progress(
+          `${counts.judged} frames in ${seconds} s, ${
+            mib(resident.last)
+          } resident, longest wait ${waited} ms`,
+        );
       }
       return failed || counts.judged >= options.frames;
     };
@@ -132,6 +137,7 @@ export function describe(report: FuzzReport): string {
     `closes: ${codes}`,
     `results: ${listed(report.results)}; ${report.items} items`,
     `failures: ${listed(report.failures)}`,
+    `longest wait for an answer or a close: ${Math.round(report.longest)} ms`,
     `resident: ${mib(before)} before, ${mib(most)} at most${quarters}, ${mib(after)} after`,
     `${report.bystanders} bystanders, ${report.echoes} echoes, all exactly once: ${
       report.problems.length === 0

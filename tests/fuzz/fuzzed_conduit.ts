@@ -8,8 +8,11 @@ import { isSessionMessage, type Message, type SessionMessage } from "../../src/p
 import { ConnectionCalls, type FuzzedAnswer } from "./connection_calls.ts";
 import { encodeLoose } from "./loose_message.ts";
 
-/** How long an answer may take on a loaded machine. Milliseconds. */
-const PATIENCE_MS = 20_000;
+/**
+ * How long an answer may take on a loaded machine, milliseconds. It is beyond the 30 s after which npm ws gives a socket up
+ * that says it closes and stays open; what was waited for at most is counted.
+ */
+const PATIENCE_MS = 60_000;
 
 /** See the top of this file. */
 export class FuzzedConduit {
@@ -23,6 +26,8 @@ export class FuzzedConduit {
   readonly answers: FuzzedAnswer[] = [];
   /** Items of downloads that came on this conduit. */
   items = 0;
+  /** The longest wait for an answer or a close, milliseconds. */
+  longest = 0;
   established: (Message & { readonly kind: "established" }) | null = null;
   pongs = 0;
   /** The close code; null while it is open. */
@@ -159,17 +164,22 @@ export class FuzzedConduit {
 
   async #until(test: () => boolean): Promise<void> {
     if (test()) return;
+    const begun = performance.now();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<true>((resolve) => void (timer = setTimeout(() => resolve(true), PATIENCE_MS)));
     try {
       while (!test()) {
         const woken = new Promise<false>((resolve) => void (this.#wake = () => resolve(false)));
         if (await Promise.race([woken, late])) {
-          throw new Error(`nothing came within ${PATIENCE_MS} ms${this.#heard ? " more" : ""}`);
+          const state = this.#socket.readyState === WebSocket.CLOSING ? "closing" : "open";
+          throw new Error(
+            `nothing came within ${PATIENCE_MS} ms${this.#heard ? " more" : ""}; it is ${state}`,
+          );
         }
       }
     } finally {
       clearTimeout(timer);
+      this.longest = Math.max(this.longest, performance.now() - begun);
     }
   }
 }

@@ -27,6 +27,8 @@ export interface FuzzCounts {
   readonly failures: Map<string, number>;
   /** Items of downloads that came. */
   items: number;
+  /** The longest that a peer waited for an answer or a close, milliseconds. */
+  longest: number;
 }
 
 /** Of a run in which nothing happened yet. */
@@ -42,6 +44,7 @@ export function noFuzzCounts(): FuzzCounts {
     results: new Map(),
     failures: new Map(),
     items: 0,
+    longest: 0,
   };
 }
 
@@ -117,6 +120,7 @@ export class HostilePeer {
         else count(failures, outcome);
       }
       this.#counts.items += conduit.items;
+      this.#counts.longest = Math.max(this.#counts.longest, conduit.longest);
     }
   }
 
