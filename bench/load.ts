@@ -2,7 +2,7 @@
  * The load generator, a process of its own: many connections with some messages each in flight, every answer checked.
  *
  * Run as `deno run -A bench/load.ts '{"system": "bare", "url": "http://127.0.0.1:8080", "sockets": 50, "inFlight": 8}'`.
- * Prints one line of JSON, a `LoadResult`. An echo that is wrong, missing, doubled or out of order ends it with exit code 1.
+ * Prints when it measured, `windows` and JSON, and one line of JSON, a `LoadResult`. An echo that is wrong, missing, doubled or out of order ends it with exit code 1.
  */
 
 import { cpuTime } from "./cpu.ts";
@@ -106,6 +106,7 @@ async function run(options: LoadOptions): Promise<LoadResult> {
   await wait(STRAY_MS);
   await Promise.all(peers.map((peer) => peer.close()));
   const [p50 = NaN, p99 = NaN] = trips.quantiles(0.5, 0.99);
+  console.log(`windows ${JSON.stringify([[from.at, to.at].map((at) => performance.timeOrigin + at)])}`);
   return { ...between(from, to), p50, p99 };
 }
 

@@ -1,8 +1,8 @@
 /** The processes of a run: servers, the load, and connections that are held. */
 
-import { basename, dirname } from "node:path";
 import { denoProgram, LineProcess } from "./line_process.ts";
 import type { LoadOptions, LoadResult } from "./load_options.ts";
+import type { Window } from "./rivals/profile.ts";
 import type { ServerStats } from "./servers/stats.ts";
 import type { ServerName, System } from "./systems.ts";
 
@@ -17,8 +17,6 @@ export type ServerKind = ServerName | "flood";
 export interface ServerOptions {
   /** Settings beside `PORT` and `HOLDFAST_KV`. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Where it writes a CPU profile when it is stopped. */
-  readonly profile?: string;
 }
 
 /** A server of the bench that listens. */
@@ -98,21 +96,16 @@ interface Launched {
 
 async function launch(
   kind: ServerKind,
-  { env = {}, profile }: ServerOptions,
+  { env = {} }: ServerOptions,
   directory: string,
   port: number,
 ): Promise<Launched> {
-  const flags = profile === undefined ? [] : [
-    "--cpu-prof",
-    `--cpu-prof-dir=${dirname(profile)}`,
-    `--cpu-prof-name=${basename(profile)}`,
-  ];
   const program = denoProgram(kind, `servers/${kind}.ts`, [], {
     PORT: String(port),
     HOLDFAST_LOG_LEVEL: "warn",
     HOLDFAST_KV: `${directory}/store.sqlite3`,
     ...env,
-  }, flags);
+  });
   const process = new LineProcess(program);
   try {
     const [, stats = ""] = await process.line(/^stats at (\S+)/, START_MS);
@@ -126,10 +119,19 @@ async function launch(
 
 /** Runs the load generator once. */
 export async function runLoad(options: Omit<LoadOptions, "bytes">): Promise<LoadResult> {
+  return (await watchLoad(options)).result;
+}
+
+/** As {@link runLoad}, and says when it measured. */
+export async function watchLoad(
+  options: Omit<LoadOptions, "bytes">,
+): Promise<{ readonly result: LoadResult; readonly windows: readonly Window[] }> {
   const process = new LineProcess(denoProgram("the load", "load.ts", [JSON.stringify(options)]));
   try {
-    const [line] = await process.line(/^\{.*\}$/, options.warmUp + options.duration + START_MS);
-    return JSON.parse(line);
+    const within = options.warmUp + options.duration + START_MS;
+    const [, windows = ""] = await process.line(/^windows (.*)$/, within);
+    const [line] = await process.line(/^\{.*\}$/, START_MS);
+    return { result: JSON.parse(line), windows: JSON.parse(windows) };
   } finally {
     await process.stop();
   }

@@ -13,6 +13,8 @@ import {
 } from "./rpc_report.ts";
 import type { Weights } from "./scenarios.ts";
 import { type Load, middle, ratio, speedSection } from "./speed_report.ts";
+import { BOUNDS } from "./bounds.ts";
+import { type Miss, missedReport } from "./missed.ts";
 import { Judge, table, type Target, targetTable } from "./tables.ts";
 import type { Transfer } from "./upstream.ts";
 
@@ -73,8 +75,8 @@ export function judge(measurements: Measurements): readonly Target[] {
   return judge.targets;
 }
 
-/** The whole report, Markdown that reads well as it is. */
-export function report(measurements: Measurements): string {
+/** The whole report, Markdown that reads well as it is. @param misses What is said of the targets that were missed. */
+export function report(measurements: Measurements, misses: readonly Miss[]): string {
   const { machine, loaded, single, memory, calls, streams, upstream, connections } = measurements;
   const parts = [
     "# Bench",
@@ -88,7 +90,7 @@ export function report(measurements: Measurements): string {
   if (streams !== undefined) parts.push(...itemsTable(streams));
   if (upstream !== undefined) parts.push(...transferTable(upstream));
   if (connections !== undefined) parts.push(...connectionsTable(connections));
-  parts.push(...targetTable(judge(measurements)));
+  parts.push(...targetTable(judge(measurements)), ...missedReport(misses, BOUNDS));
   return `${parts.join("\n\n")}\n`;
 }
 
@@ -102,7 +104,7 @@ function memoryTable(memory: NonNullable<Measurements["memory"]>): string {
   const heads = ["", "attached, heap", "attached, resident", "dropped, heap", "dropped, resident"];
   return [
     "## Memory of one idle connection, KiB",
-    "Dropped is what stays of it when its socket is gone: an ephemeral session is detached, a durable one parked.",
+    "Dropped is what stays of it when its socket is gone: an ephemeral session is detached, a durable one parked. A figure below zero is nothing: it is less than what earlier ones had left.",
     table(heads, rows),
   ].join("\n\n");
 }

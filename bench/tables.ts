@@ -13,16 +13,26 @@ export class Judge {
   readonly targets: Target[] = [];
 
   atLeast(name: string, least: number, value: number, unit = "×"): void {
-    this.#add(name, `≥ ${least}`, value.toFixed(2), unit, value >= least);
+    this.#add(name, `≥ ${least}`, printed(value, least, value >= least), unit, value >= least);
   }
 
   atMost(name: string, most: number, value: number, unit: string, digits = 2): void {
-    this.#add(name, `≤ ${most}`, value.toFixed(digits), unit, value <= most);
+    this.#add(name, `≤ ${most}`, printed(value, most, value <= most, digits), unit, value <= most);
   }
 
   #add(name: string, wanted: string, measured: string, unit: string, met: boolean): void {
     this.targets.push({ name, wanted: `${wanted} ${unit}`, measured: `${measured} ${unit}`, met });
   }
+}
+
+/** Digits behind the point beyond which a miss is none. */
+const MOST_DIGITS = 6;
+
+/** A figure as a table of targets has it: one that misses its bound is not printed as the bound itself. */
+export function printed(value: number, bound: number, met: boolean, digits = 2): string {
+  const text = value.toFixed(digits);
+  const tied = !met && digits < MOST_DIGITS && Number(text) === Number(bound.toFixed(digits));
+  return tied ? printed(value, bound, met, digits + 1) : text;
 }
 
 /** The middle one, or the mean of the two in the middle; NaN of nothing. */

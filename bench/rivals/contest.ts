@@ -23,16 +23,40 @@ const EXCUSES: { readonly [part in ContestPart]?: { readonly [contender in Conte
   break: { "jetstream-publish": "it has no session" },
   storm: { "jetstream-publish": "it has no session" },
   kill: { "jetstream-publish": "it has no session" },
-  growth: {
-    "mosquitto-qos2": "the broker and its sessions are those of QoS 1",
-    "jetstream-publish": "it has no session",
-  },
+  growth: { "jetstream-publish": "it has no session" },
 };
 
 /** Those that are compared with each other by a target, and so weighed in each round. */
 const WEIGHED_OFTEN: readonly Contender[] = ["bare", "ephemeral", "durable", "socket.io"];
 
-const excuse = (part: ContestPart, contender: Contender) => EXCUSES[part]?.[contender];
+/** Who goes first while sessions grow: those that a target judges, then those whose many sessions are opened soon. */
+const GROWTH_ORDER: readonly Contender[] = [
+  ...["bare", "ephemeral", "durable", "socket.io", "colyseus"] as const,
+  ...["mosquitto-qos1", "mosquitto-qos2", "river", "jetstream", "jetstream-publish"] as const,
+];
+
+/** A run that may be left out. */
+export interface Turn {
+  readonly part: ContestPart;
+  readonly contender: Contender;
+  /** From 0 on. */
+  readonly round: number;
+  /** The time of the whole run is over. */
+  readonly over: boolean;
+}
+
+/** Why a run is left out: first what is the system's own reason, and only then that no time is left. */
+export function whyNot({ part, contender, round, over }: Turn): string | undefined {
+  const excuse = EXCUSES[part]?.[contender];
+  if (excuse !== undefined) return excuse;
+  if (part === "weight" && round > 0 && !WEIGHED_OFTEN.includes(contender)) return "weighed once";
+  return over ? "the time of the run was over (`--minutes`)" : undefined;
+}
+
+/** The turns of a part. */
+export function orderOf(part: ContestPart, contenders: readonly Contender[]): readonly Contender[] {
+  return part === "growth" ? GROWTH_ORDER.filter((contender) => contenders.includes(contender)) : contenders;
+}
 
 /** Runs the parts. @param progress Is told of each result. */
 export async function contest(
@@ -50,12 +74,8 @@ export async function contest(
   ): Promise<Rounds<T>> => {
     const results: { [contender in Contender]?: Measured<T>[] } = {};
     for (let round = 0; round < times; round++) {
-      for (const contender of contenders) {
-        const why = performance.now() > until
-          ? "the time of the run was over"
-          : excuse(part, contender) ?? (part === "weight" && round > 0 && !WEIGHED_OFTEN.includes(contender)
-            ? "weighed once"
-            : undefined);
+      for (const contender of orderOf(part, contenders)) {
+        const why = whyNot({ part, contender, round, over: performance.now() > until });
         const result = why === undefined ? await attempt(() => work(contender)) : { why };
         (results[contender] ??= []).push(result);
         progress(`${part} ${contender}: ${JSON.stringify(result)}`);
@@ -99,6 +119,7 @@ export async function contest(
             kind: "growth",
             sessions,
             inFlight: GROWTH_IN_FLIGHT,
+            within: extent.opening,
             warmUp,
             duration,
             pid: server.pid,

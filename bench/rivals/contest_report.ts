@@ -1,130 +1,20 @@
-/** Turns a contest into tables and judgements. */
+/** Turns a contest into tables and charts. */
 
-import { median, table, type Target } from "../tables.ts";
+import { table } from "../tables.ts";
 import { bars, type Line, lines } from "../plot.ts";
 import {
   type Contest,
+  type ContestExtent,
   GROWTH_IN_FLIGHT,
-  isMeasured,
   KILL,
   MISSED,
   type Rounds,
   STORM_DIALS,
 } from "./contest_model.ts";
+import { type Key, middle, present, ratio, total, why } from "./figures.ts";
 import { type Contender, CONTENDERS, type Pace, type Recovery } from "./jobs.ts";
 
-type Key<T> = { [K in keyof T]-?: T[K] extends number | undefined ? K : never }[keyof T];
-
 const OURS: readonly Contender[] = ["ephemeral", "durable"];
-
-const present = (part: Rounds<object>) => CONTENDERS.filter((contender) => part[contender] !== undefined);
-
-/** JSON has no NaN: what could not be said arrives as null. */
-const numeric = (value: unknown) => typeof value === "number" ? value : NaN;
-
-/** The median over rounds; NaN if there is none. */
-function middle<T extends object>(part: Rounds<T>, contender: Contender, key: Key<T>): number {
-  const values = (part[contender] ?? []).filter(isMeasured<T>).map((result) => numeric(result[key]));
-  return median(values.filter((value) => !Number.isNaN(value)));
-}
-
-/** The sum over rounds. */
-function total<T extends object>(part: Rounds<T>, contender: Contender, key: Key<T>): number {
-  return (part[contender] ?? []).filter(isMeasured<T>).reduce((sum, result) => sum + numeric(result[key]), 0);
-}
-
-/** The median over rounds of the ratio within each round. */
-function ratio<T extends object>(part: Rounds<T>, contender: Contender, to: Contender, key: Key<T>): number {
-  const others = part[to] ?? [];
-  const ratios = (part[contender] ?? []).map((result, round) => {
-    const other = others[round];
-    return isMeasured<T>(result) && isMeasured<T>(other) ? numeric(result[key]) / numeric(other[key]) : NaN;
-  });
-  return median(ratios.filter((value) => !Number.isNaN(value)));
-}
-
-/** Why a contender has no figure; null if it has one. */
-function why(part: Rounds<object>, contender: Contender): string | null {
-  const results = part[contender] ?? [];
-  if (results.some(isMeasured)) return null;
-  const first = results[0];
-  return first !== undefined && "why" in first ? String(first.why) : "not measured";
-}
-
-/** A target with where to look when it is missed. */
-export interface ContestTarget extends Target {
-  /** What to profile; absent where time is not the question. */
-  readonly profile?: {
-    readonly contender: "ephemeral" | "durable";
-    readonly part: "echo" | "break" | "storm";
-  };
-}
-
-/** Judges a contest by the promises of the project. */
-export function judgeContest({ echo, weight, break: broken, storm }: Contest): ContestTarget[] {
-  const targets: ContestTarget[] = [];
-  const add = (
-    name: string,
-    sense: "≥" | "≤",
-    bound: number,
-    value: number,
-    unit: string,
-    profile?: ContestTarget["profile"],
-  ) => {
-    // One of the two was not asked for, or could not be measured; its table says why.
-    if (Number.isNaN(value) || Number.isNaN(bound)) return;
-    targets.push({
-      name,
-      wanted: `${sense} ${bound.toFixed(unit === "×" ? 1 : 2)} ${unit}`,
-      measured: `${value.toFixed(2)} ${unit}`,
-      met: sense === "≥" ? value >= bound : value <= bound,
-      ...(profile === undefined ? {} : { profile }),
-    });
-  };
-  if (echo !== undefined) {
-    const faster = (name: "ephemeral" | "durable", least: number, than: Contender) => {
-      const profile = { contender: name, part: "echo" } as const;
-      add(`echoes/s: ${name} to ${than}`, "≥", least, ratio(echo, name, than, "perSecond"), "×", profile);
-    };
-    faster("ephemeral", 2, "bare");
-    faster("durable", 1, "bare");
-    faster("durable", 3, "mosquitto-qos1");
-    faster("durable", 6, "mosquitto-qos2");
-    faster("durable", 5, "jetstream-publish");
-    faster("ephemeral", 8, "socket.io");
-  }
-  for (const contender of ["ephemeral", "durable"] as const) {
-    if (broken !== undefined) {
-      const value = ratio(broken, contender, "bare", "p50");
-      add(`caught up after a break, p50: ${contender} to bare`, "≤", 3, value, "×", {
-        contender,
-        part: "break",
-      });
-    }
-    if (storm !== undefined) {
-      const value = ratio(storm, contender, "bare", "all");
-      add(`storm, all back: ${contender} to bare`, "≤", 1.5, value, "×", { contender, part: "storm" });
-    }
-    if (weight !== undefined) {
-      const bound = middle(weight, "socket.io", "attached") / 1024;
-      const value = middle(weight, contender, "attached") / 1024;
-      add(`idle attached session, resident: ${contender}, at most socket.io's`, "≤", bound, value, "KiB");
-    }
-  }
-  return targets;
-}
-
-/** How busy both ends were under full load, for a target about it; undefined for others. */
-export function busyness({ echo }: Contest, { profile }: ContestTarget): string | undefined {
-  if (echo === undefined || profile?.part !== "echo") return undefined;
-  const rate = middle(echo, profile.contender, "perSecond");
-  const share = (key: "serverCost" | "generatorCost") => {
-    return `${Math.round(middle(echo, profile.contender, key) * rate / 1e4)} %`;
-  };
-  return `In this run the server used ${share("serverCost")} of one processor and the load ${
-    share("generatorCost")
-  }.`;
-}
 
 /** The charts of a contest: file name and SVG text. */
 export function charts({ echo, storm, growth, extent }: Contest): ReadonlyMap<string, string> {
@@ -187,14 +77,20 @@ export function contestReport(contest: Contest, settings: ReadonlyMap<Contender,
       if (reason !== null) return [name, reason];
       return [
         name,
-        ...(["attached", "detached"] as const).map((key) => (middle(weight, name, key) / 1024).toFixed(2)),
+        ...(["attached", "heap", "external", "detached"] as const).map((key) => {
+          return (middle(weight, name, key) / 1024).toFixed(2).replace("NaN", "–");
+        }),
       ];
     });
+    const negative = present(weight).some((name) => middle(weight, name, "detached") < 0);
     parts.push(
       `## Resident memory of one idle session, KiB (${extent.held} sessions)`,
-      "After a full collection where the server has a collector; bare, Holdfast and socket.io in each round, the others once. Detached is what stays of a session whose socket is gone; a " +
-        "durable one is parked by then.",
-      table(["", "attached", "detached"], rows),
+      "After a full collection where the server has a collector; bare, Holdfast and socket.io in each round, the others once. Of what is attached, `heap` is V8's used heap and `external` what it holds outside of it, where the " +
+        "server has one. Detached is what stays of a session whose socket is gone; a durable one is parked by then." +
+        (negative
+          ? " A figure below zero is nothing: dropping these sessions gave back more pages than they had taken, because the heap had shrunk from what opening earlier ones had left."
+          : ""),
+      table(["", "attached", "heap", "external", "detached"], rows),
     );
   }
   if (broken !== undefined) {
@@ -202,6 +98,7 @@ export function contestReport(contest: Contest, settings: ReadonlyMap<Contender,
       `## Caught up after a break, ${MISSED.break} messages missed, milliseconds`,
       "From the dial to the last missed message; for bare, which misses nothing because nothing is kept, to the first echo.",
       recoveryTable(broken),
+      ...phaseParts(broken),
     );
   }
   if (storm !== undefined) {
@@ -222,7 +119,7 @@ export function contestReport(contest: Contest, settings: ReadonlyMap<Contender,
       recoveryTable(kill),
     );
   }
-  if (growth !== undefined) parts.push(...growthParts(growth, extent.growth));
+  if (growth !== undefined) parts.push(...growthParts(growth, extent));
   return parts.join("\n\n");
 }
 
@@ -250,6 +147,7 @@ function recoveryTable(part: Rounds<Recovery>, costs = false): string {
     return [
       name,
       ms(middle(part, name, "p50")),
+      ratio(part, name, "bare", "p50").toFixed(2).replace("NaN", "–"),
       ms(middle(part, name, "p99")),
       ms(middle(part, name, "all")),
       ratio(part, name, "bare", "all").toFixed(2).replace("NaN", "–"),
@@ -264,9 +162,10 @@ function recoveryTable(part: Rounds<Recovery>, costs = false): string {
   return table([
     "",
     "p50",
+    "p50 ×",
     "p99",
     "all",
-    "×",
+    "all ×",
     ...costs ? ["server µs", "load µs"] : [],
     "lost",
     "doubled",
@@ -275,7 +174,23 @@ function recoveryTable(part: Rounds<Recovery>, costs = false): string {
   ], rows);
 }
 
-function growthParts(growth: readonly Rounds<Pace>[], sizes: readonly number[]): string[] {
+/** When a break's dial reached what, for those whose clients can tell. */
+function phaseParts(part: Rounds<Recovery>): string[] {
+  const names = present(part).filter((name) => !Number.isNaN(middle(part, name, "opened")));
+  if (names.length === 0) return [];
+  const rows = names.map((name) => {
+    return [name, ...(["opened", "established", "p50"] as const).map((key) => ms(middle(part, name, key)))];
+  });
+  return [
+    "Milliseconds from the dial to each moment, medians: the socket is open, the session is there again (bare has none), the last missed message has come (bare: the first echo).",
+    table(["", "open socket", "established", "last missed message"], rows),
+  ];
+}
+
+function growthParts(
+  growth: readonly Rounds<Pace>[],
+  { growth: sizes, opening }: ContestExtent,
+): string[] {
   const names = CONTENDERS.filter((name) => growth.some((part) => part[name] !== undefined));
   const rows = names.map((name) => {
     const reasons = new Set(growth.map((part) => why(part, name)));
@@ -295,7 +210,10 @@ function growthParts(growth: readonly Rounds<Pace>[], sizes: readonly number[]):
   });
   return [
     `## Cost as sessions grow: server µs per echo (and echoes/s), ${GROWTH_IN_FLIGHT} in flight over all of them in turn`,
-    "Each session has at most one message under way, so nothing can be batched within a session.",
+    "Each session has at most one message under way, so nothing can be batched within a session. Opening all sessions may take " +
+    `${
+      opening / 1000
+    } s; where echoes are slow, measuring goes on until there are some hundreds, for ten seconds at most.`,
     "![](plots/growth.svg)",
     table(["", ...sizes.map((size) => size.toLocaleString("en")), "last to first"], rows),
   ];

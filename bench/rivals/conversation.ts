@@ -34,6 +34,9 @@ const MOST_OUT = 4096;
 export abstract class Conversation {
   readonly fate = new Fate();
   sent = 0;
+  /** When its last dial had a socket, and when the session was there, `performance.now()`; NaN where its client cannot tell. */
+  opened = NaN;
+  established = NaN;
   readonly #sentAt = new Float64Array(MOST_OUT);
 
   constructor(protected readonly place: Place, private readonly hearer: Hearer) {}

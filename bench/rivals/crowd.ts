@@ -75,14 +75,35 @@ export class Crowd implements Hearer {
     throw error;
   }
 
-  /** Opens `count` conversations, numbered from `from`. */
-  async open(count: number, from = 1): Promise<void> {
+  /**
+   * Opens `count` conversations, numbered from `from`.
+   *
+   * @param within Milliseconds.
+   * @throws Error that says how many were open, if one cannot be opened or time is over.
+   */
+  async open(count: number, from = 1, within?: number): Promise<void> {
     const { contender, url, job } = this.#assignment;
     const breaks = job.kind === "break" || job.kind === "storm" || job.kind === "kill";
     const some = Array.from({ length: count }, (_, i) => {
       return conversationOf(contender, { url, number: from + i, breaks }, this);
     });
-    await eachOf(some, DIALS, (conversation) => conversation.open());
+    let opened = 0;
+    const seen = () => `opened ${opened.toLocaleString("en")} of ${count.toLocaleString("en")} sessions`;
+    const openOne = async (conversation: Conversation) => {
+      try {
+        await conversation.open();
+      } catch (error) {
+        const what = error instanceof Error ? error.message : String(error);
+        throw new Error(`${seen()}, not one more: ${what}`, { cause: error });
+      }
+      opened++;
+    };
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      if (within === undefined) return;
+      timer = setTimeout(() => reject(new Error(`${seen()} within ${within / 1000} s`)), within);
+    });
+    await Promise.race([eachOf(some, DIALS, openOne), late]).finally(() => clearTimeout(timer));
     this.members.push(...some);
   }
 

@@ -1,7 +1,7 @@
 /**
  * The load generator of the contest, a process of its own: it holds sessions with one system and measures one thing.
  *
- * Its one argument is an `Assignment` as JSON; it prints one line of JSON. It runs on Deno as it is and, bundled, on Node,
+ * Its one argument is an `Assignment` as JSON; its last line is JSON. It runs on Deno as it is and, bundled, on Node,
  * where the npm clients are at home and faster.
  */
 
@@ -20,6 +20,7 @@ import type {
   Recovery,
   StormJob,
 } from "./jobs.ts";
+import type { Window } from "./profile.ts";
 
 /** How long nothing may come before what is missing counts as lost. Milliseconds. */
 const LOST_AFTER_MS = 2_000;
@@ -28,6 +29,9 @@ const LOST_BY_ONE_MS = 300;
 const NOTICED_MS = 200;
 /** How long an echo that nobody asked for is listened for. */
 const STRAY_MS = 50;
+/** Where echoes are slow, measuring goes on until there are so many, or for so long. */
+const ENOUGH_ECHOES = 400;
+const ENOUGH_MS = 10_000;
 /** Between two attempts to reach a server that was killed. */
 const RETRY_MS = 20;
 /** A contest has no use for a server that does not come back. */
@@ -40,13 +44,23 @@ async function echo(crowd: Crowd, { sessions, inFlight, ...rest }: EchoJob): Pro
   }, (member) => member);
 }
 
-async function growth(crowd: Crowd, { sessions, inFlight, ...rest }: GrowthJob): Promise<Pace> {
-  await crowd.open(sessions);
+async function growth(crowd: Crowd, { sessions, inFlight, within, ...rest }: GrowthJob): Promise<Pace> {
+  await crowd.open(sessions, 1, within);
   let turn = 0;
   const next = () => crowd.members[turn++ % sessions]!;
   return await pace(crowd, rest, () => {
     for (let n = 0; n < inFlight; n++) next().send(1);
   }, next);
+}
+
+/** Moments of this process's `performance` as a profile of another one needs them. */
+function windowOf(from: number, to: number): Window {
+  return [performance.timeOrigin + from, performance.timeOrigin + to];
+}
+
+/** Says when it did what a profile is to show. */
+function say(windows: readonly Window[]): void {
+  console.log(`windows ${JSON.stringify(windows)}`);
 }
 
 /** Processor time of both ends, milliseconds. */
@@ -77,6 +91,7 @@ async function pace(
   measuring = true;
   const from = momentOf(pid);
   await pause(duration);
+  while (trips.length < ENOUGH_ECHOES && performance.now() - from.at < ENOUGH_MS) await pause(STRAY_MS);
   const to = momentOf(pid);
   measuring = false;
   sending = false;
@@ -116,6 +131,11 @@ function line(): Promise<void> {
 /** The times at which members had everything that they missed, since `begun`. */
 class CaughtUp {
   readonly times: number[] = [];
+  /** When it was that each was taken up. */
+  readonly windows: Window[] = [];
+  /** Milliseconds from the dial, of those whose client can tell. */
+  readonly opened: number[] = [];
+  readonly established: number[] = [];
   /** Since when each is. */
   readonly #waiting = new Map<Conversation, number>();
 
@@ -139,7 +159,11 @@ class CaughtUp {
     const begun = this.#waiting.get(member);
     if (begun === undefined || member.outstanding > 0) return;
     this.#waiting.delete(member);
-    this.times.push(performance.now() - begun);
+    const now = performance.now();
+    this.times.push(now - begun);
+    this.windows.push(windowOf(begun, now));
+    if (member.opened >= begun) this.opened.push(member.opened - begun);
+    if (member.established >= begun) this.established.push(member.established - begun);
   }
 }
 
@@ -166,7 +190,13 @@ async function breaks(crowd: Crowd, { times, missed }: BreakJob, probing: boolea
     await settle([member], LOST_BY_ONE_MS);
   }
   await settle(crowd.members, LOST_AFTER_MS);
-  return recovery(crowd, caughtUp.times);
+  const { opened, established, windows } = caughtUp;
+  say(windows);
+  return {
+    ...recovery(crowd, caughtUp.times),
+    ...(opened.length === 0 ? {} : { opened: quantile(opened, 0.5) }),
+    ...(established.length === 0 ? {} : { established: quantile(established, 0.5) }),
+  };
 }
 
 async function storm(
@@ -184,6 +214,7 @@ async function storm(
   await eachOf(crowd.members, dials, (member) => caughtUp.resume(member));
   await settle(crowd.members, LOST_AFTER_MS);
   const to = momentOf(pid);
+  say([windowOf(from.at, to.at)]);
   return {
     ...recovery(crowd, caughtUp.times),
     serverCost: (to.server - from.server) * 1000 / sessions,
@@ -265,7 +296,8 @@ async function run(assignment: Assignment): Promise<Pace | Recovery | null> {
         return job satisfies never;
     }
   })();
-  await crowd.close();
+  // Nothing else is measured on a server whose sessions grew in number, and taking leave of them all takes its time.
+  if (job.kind !== "growth") await crowd.close();
   return result;
 }
 

@@ -1,11 +1,14 @@
 /** The contest as `deno task bench --peers` runs it: prepared, measured, judged, and profiled where a target was missed. */
 
+import { heapProfile } from "../heap_profile.ts";
+import { type Evidence, type Miss, missedReport, type Witness } from "../missed.ts";
 import { table } from "../tables.ts";
+import { CONTEST_BOUNDS } from "./bounds.ts";
 import { ALL, contest, CONTEST_PARTS, type ContestPart } from "./contest.ts";
-import { type Contest, FULL_CONTEST, QUICK_CONTEST } from "./contest_model.ts";
-import { busyness, charts, contestReport, type ContestTarget, judgeContest } from "./contest_report.ts";
+import { type Contest, type ContestExtent, FULL_CONTEST, QUICK_CONTEST } from "./contest_model.ts";
+import { type ContestTarget, judgeContest, seenOf } from "./contest_judge.ts";
+import { charts, contestReport } from "./contest_report.ts";
 import type { Contender } from "./jobs.ts";
-import { type Miss, missedReport } from "./missed.ts";
 import { nodeVersion, prepare, SERVERS } from "./programs.ts";
 import { profiled } from "./runs.ts";
 
@@ -25,6 +28,8 @@ export interface HeadToHead {
   /** Markdown. */
   readonly text: string;
   readonly figures: Contest;
+  /** What is said of each system: its version, its guarantees and what was set. */
+  readonly settings: Readonly<Record<string, string>>;
   readonly targets: readonly ContestTarget[];
 }
 
@@ -44,11 +49,13 @@ export function readSystems(names?: readonly string[]): readonly Contender[] | n
  * Runs the contest.
  *
  * @param progress Is told of each result.
+ * @param witness Takes the profiles of targets that are missed.
  * @throws Error if the systems are not installed.
  */
 export async function headToHead(
   { parts, systems, quick, rounds, minutes }: HeadToHeadOptions,
   progress: (text: string) => void,
+  witness: Witness,
 ): Promise<HeadToHead> {
   await prepare();
   const base = quick ? QUICK_CONTEST : FULL_CONTEST;
@@ -60,21 +67,10 @@ export async function headToHead(
   const figures = await contest(parts, systems, extent, progress);
   const targets = judgeContest(figures);
   const misses: Miss[] = [];
-  const profiles = new Map<string, NonNullable<Miss["profile"]>>();
   for (const target of targets.filter(({ met }) => !met)) {
-    if (target.profile === undefined) {
-      misses.push({ target });
-      continue;
-    }
-    const { contender, part } = target.profile;
-    const of = `${contender}, ${part}`;
-    let profile = profiles.get(of);
-    if (profile === undefined) {
-      progress(`profile: ${of}`);
-      profiles.set(of, profile = { of, functions: await profiled(contender, part, extent) });
-    }
-    const seen = busyness(figures, target);
-    misses.push({ target, profile, ...(seen === undefined ? {} : { seen }) });
+    const seen = seenOf(figures, target);
+    const evidence = await evidenceOf(target, extent, witness);
+    misses.push({ target, evidence, ...(seen === undefined ? {} : { seen }) });
   }
   const settings = new Map<Contender, string>();
   for (const system of systems) {
@@ -87,11 +83,30 @@ export async function headToHead(
   const text = [
     contestReport(figures, settings),
     `All npm clients run on ${await nodeVersion()}.`,
-    ...(rows.length === 0
-      ? []
-      : ["## Targets beside others", table(["", "wanted", "measured", ""], rows), missedReport(misses)]),
+    ...(rows.length === 0 ? [] : [
+      "## Targets beside others",
+      table(["", "wanted", "measured", ""], rows),
+      ...missedReport(misses, CONTEST_BOUNDS),
+    ]),
   ].join("\n\n");
-  return { text: text.trimEnd(), figures, targets };
+  return { text: text.trimEnd(), figures, settings: Object.fromEntries(settings), targets };
+}
+
+function evidenceOf(
+  { profile: { contender, part } }: ContestTarget,
+  extent: ContestExtent,
+  witness: Witness,
+): Promise<Evidence> {
+  if (part === "weight") {
+    // The sessions are the same as those of the product's own part, and so is what is said of them.
+    return witness.take(
+      `${contender}, idle and attached`,
+      async () => ({ heap: await heapProfile(contender) }),
+    );
+  }
+  return witness.take(`${contender}, ${part}`, async () => {
+    return { functions: await profiled(contender, part, extent) };
+  });
 }
 
 /** Writes the charts beside the report, into `bench/plots/`. */

@@ -90,7 +90,10 @@ export class HoldfastConversation extends Conversation {
       socket.binaryType = "arraybuffer";
       this.#socket = socket;
       this.#handshake = { resolve, reject };
-      socket.onopen = () => this.#start();
+      socket.onopen = () => {
+        this.opened = performance.now();
+        this.#start();
+      };
       socket.onmessage = ({ data }) => {
         if (this.#socket === socket) this.#frame(new Uint8Array(data));
       };
@@ -148,6 +151,7 @@ export class HoldfastConversation extends Conversation {
   }
 
   #established({ session, token, resumed, received }: Established): void {
+    this.established = performance.now();
     this.#session = { id: session, token };
     if (resumed) this.#acked(received);
     else {

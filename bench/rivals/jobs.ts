@@ -1,4 +1,7 @@
-/** What a generator process is asked for and what it answers: its one argument and its one line of output, as JSON. */
+/**
+ * What a generator process is asked for and what it answers: its one argument and its last line of output, as JSON. Before
+ * it comes a line that says when it did what a profile is to show, `windows` and JSON.
+ */
 
 /** The systems that are measured beside each other, the floor first. */
 export const CONTENDERS = [
@@ -35,6 +38,8 @@ export interface GrowthJob {
   readonly sessions: number;
   /** In all. */
   readonly inFlight: number;
+  /** How long opening all sessions may take. */
+  readonly within: number;
   readonly warmUp: number;
   readonly duration: number;
   readonly pid: number;
@@ -115,6 +120,9 @@ export interface Recovery extends Faults {
   readonly p99: number;
   /** When the last one was done. */
   readonly all: number;
+  /** For a break, where the client can tell: medians from the dial to an open socket, and to a session that is there. */
+  readonly opened?: number;
+  readonly established?: number;
   /** For a storm: microseconds of the server's and the generator's processor time per session. */
   readonly serverCost?: number;
   readonly generatorCost?: number;

@@ -10,6 +10,7 @@ export class Plain extends Conversation {
     return new Promise((resolve, reject) => {
       const socket = new WebSocket(this.place.url.replace(/^http/, "ws"));
       socket.onopen = () => {
+        this.opened = performance.now();
         this.#socket = socket;
         resolve();
       };

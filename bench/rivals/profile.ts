@@ -1,7 +1,7 @@
 /** Where a server's processor time goes, from V8's sampling profiler. */
 
-/** The part of a `.cpuprofile` that is used. */
-interface CpuProfile {
+/** The part of a CPU profile that is used. */
+export interface CpuProfile {
   readonly nodes: readonly {
     readonly id: number;
     readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
@@ -10,6 +10,15 @@ interface CpuProfile {
   /** Microseconds before each sample. */
   readonly timeDeltas: readonly number[];
 }
+
+/** A CPU profile, and when it was begun: milliseconds since the epoch. */
+export interface TakenProfile {
+  readonly began: number;
+  readonly profile: CpuProfile;
+}
+
+/** From when to when, milliseconds since the epoch. */
+export type Window = readonly [from: number, to: number];
 
 /** One function's own time. */
 export interface SelfTime {
@@ -22,12 +31,14 @@ export interface SelfTime {
 /**
  * The functions that took most of the time themselves, most first.
  *
- * @param text A `.cpuprofile`.
- * @param after Milliseconds at its beginning that do not count: the start of the process.
+ * @param windows When the job was done; nothing else counts.
  * @param count How many.
  */
-export function topFunctions(text: string, after: number, count: number): SelfTime[] {
-  const { nodes, samples, timeDeltas }: CpuProfile = JSON.parse(text);
+export function topFunctions(
+  { began, profile: { nodes, samples, timeDeltas } }: TakenProfile,
+  windows: readonly Window[],
+  count: number,
+): SelfTime[] {
   const names = new Map(nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
   const times = new Map<string, number>();
   let busy = 0;
@@ -36,7 +47,8 @@ export function topFunctions(text: string, after: number, count: number): SelfTi
     const name = names.get(id) ?? "(unknown)";
     const time = timeDeltas[at] ?? 0;
     elapsed += time;
-    if (elapsed < after * 1000) continue;
+    const moment = began + elapsed / 1000;
+    if (!windows.some(([from, to]) => from <= moment && moment <= to)) continue;
     if (name === "(idle)" || name === "(root)") continue;
     busy += time;
     times.set(name, (times.get(name) ?? 0) + time);

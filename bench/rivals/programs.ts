@@ -13,8 +13,6 @@ export interface Room {
   readonly port: number;
   /** Its files; kept when it is started again. */
   readonly directory: string;
-  /** Writes a CPU profile of a Deno server to this file when the server stops. */
-  readonly profile?: string;
 }
 
 /** A server of the contest. */
@@ -24,7 +22,7 @@ export interface ServerKind {
   /** The scheme of the url that its client wants. */
   readonly scheme: "http" | "ws" | "mqtt" | "nats";
   program(room: Room): Program | Promise<Program>;
-  /** `line`: it collects garbage when it is sent a line, and says `collected`; `stats`: on its side port; else there is no collector. */
+  /** `line`: it collects garbage when it is sent a line, and says `collected` with its memory; `stats`: on its side port; else there is no collector. */
   readonly collect: "line" | "stats" | "none";
   /** Asks the program for its version. */
   version(): Promise<string>;
@@ -41,19 +39,14 @@ function node(name: string, { port }: Room, flags: readonly string[] = []): Prog
   };
 }
 
-function deno(kind: "bare" | "holdfast", { port, directory, profile }: Room): Program {
-  const flags = profile === undefined ? [] : [
-    "--cpu-prof",
-    `--cpu-prof-dir=${profile.slice(0, profile.lastIndexOf("/"))}`,
-    `--cpu-prof-name=${profile.slice(profile.lastIndexOf("/") + 1)}`,
-  ];
+function deno(kind: "bare" | "holdfast", { port, directory }: Room): Program {
   return denoProgram(kind, `servers/${kind}.ts`, [], {
     PORT: String(port),
     HOLDFAST_LOG_LEVEL: "error",
     HOLDFAST_KV: `${directory}/store.sqlite3`,
     // So that what the report calls detached is what it says for a durable session: parked.
     HOLDFAST_PARK_AFTER: "2s",
-  }, flags);
+  });
 }
 
 async function mosquitto({ port, directory }: Room): Promise<Program> {
@@ -141,13 +134,14 @@ export const SERVERS: Readonly<Record<Contender, ServerKind>> = {
     version: denoVersion,
   },
   "ephemeral": {
-    settings: "acked means held in memory; MessagePack, what one frame caused goes into one frame",
+    settings:
+      "acked means held in memory; MessagePack, what one frame caused goes into one frame; defaults but `HOLDFAST_PARK_AFTER=2s` and `HOLDFAST_LOG_LEVEL=error`",
     ...HOLDFAST,
     version: denoVersion,
   },
   "durable": {
     settings:
-      "acked means committed to Deno KV on SQLite, one fsync per commit, commits of all sessions grouped; MessagePack",
+      "acked means committed to Deno KV on SQLite, one fsync per commit, commits of all sessions grouped; MessagePack; defaults but `HOLDFAST_PARK_AFTER=2s` and `HOLDFAST_LOG_LEVEL=error`",
     ...HOLDFAST,
     version: denoVersion,
   },
@@ -178,7 +172,7 @@ export const SERVERS: Readonly<Record<Contender, ServerKind>> = {
   "mosquitto-qos1": mosquittoKind(1),
   "mosquitto-qos2": mosquittoKind(2),
   "jetstream": natsKind(
-    "each session a client with a durable pull consumer; published with an id for deduplication, consumed with explicit acks, redelivered after 1 s where clients are cut off (default 30 s)",
+    "each session a client with a durable pull consumer; published with an id for deduplication, consumed with explicit acks, redelivered after 1 s where clients are cut off (default 30 s), `consume` with 500 messages at most under way",
   ),
   "jetstream-publish": natsKind("one client publishes and awaits acks; nothing is consumed"),
 };

@@ -9,6 +9,14 @@ const START_MS = 15_000;
 /** Between two attempts to reach a server that starts. */
 const KNOCK_MS = 5;
 
+/** Bytes of a server's memory. */
+export interface ServerWeight {
+  readonly resident: number;
+  /** V8's used heap, and what it holds outside of it; absent where there is none. */
+  readonly heap?: number;
+  readonly external?: number;
+}
+
 /** A server with a port and files of its own. */
 export class RivalServer implements AsyncDisposable {
   readonly url: string;
@@ -26,15 +34,11 @@ export class RivalServer implements AsyncDisposable {
     this.url = `${kind.scheme}://127.0.0.1:${room.port}`;
   }
 
-  /**
-   * Starts one; settles when it can be reached.
-   *
-   * @param profile Where a Deno server writes a CPU profile when it is stopped.
-   */
-  static async start(contender: Contender, profile?: string): Promise<RivalServer> {
+  /** Starts one; settles when it can be reached. */
+  static async start(contender: Contender): Promise<RivalServer> {
     const kind = SERVERS[contender];
     const directory = await Deno.makeTempDir({ prefix: "holdfast-contest-" });
-    const room = { port: freePort(), directory, ...(profile === undefined ? {} : { profile }) };
+    const room = { port: freePort(), directory };
     try {
       const { process, stats } = await launch(kind, room);
       return new RivalServer(kind, room, process, stats);
@@ -48,6 +52,11 @@ export class RivalServer implements AsyncDisposable {
     return this.#process.pid;
   }
 
+  /** The side port of a Deno server. */
+  get stats(): string {
+    return this.#stats;
+  }
+
   /** Waits until it was killed, and starts it again with the same port and files. */
   async revive(): Promise<void> {
     await this.#process.ended;
@@ -58,16 +67,26 @@ export class RivalServer implements AsyncDisposable {
     this.#stats = stats;
   }
 
-  /** Its resident memory, bytes, after a full collection where there is a collector. */
-  async weight(): Promise<number> {
-    if (this.#kind.collect === "line") {
-      await this.#process.say("collect");
-      await this.#process.line(/^collected$/, START_MS);
-    } else if (this.#kind.collect === "stats") {
-      const answer = await fetch(`${this.#stats}/collected`);
-      await answer.body?.cancel();
+  /** Its memory, after a full collection where there is a collector. */
+  async weight(): Promise<ServerWeight> {
+    const heap = await this.#collected();
+    return { resident: residentBytes(this.pid) ?? NaN, ...heap };
+  }
+
+  async #collected(): Promise<Omit<ServerWeight, "resident">> {
+    switch (this.#kind.collect) {
+      case "line": {
+        await this.#process.say("collect");
+        const [, said = ""] = await this.#process.line(/^collected (.*)$/, START_MS);
+        return heapOf(JSON.parse(said));
+      }
+      case "stats":
+        return heapOf(await (await fetch(`${this.#stats}/collected`)).json());
+      case "none":
+        return {};
+      default:
+        return this.#kind.collect satisfies never;
     }
-    return residentBytes(this.pid) ?? NaN;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -75,6 +94,10 @@ export class RivalServer implements AsyncDisposable {
     await this.#process.stop();
     await Deno.remove(this.#room.directory, { recursive: true });
   }
+}
+
+function heapOf({ heapUsed, external }: { readonly heapUsed: number; readonly external: number }) {
+  return { heap: heapUsed, external };
 }
 
 async function launch(kind: ServerKind, room: Room): Promise<{ process: LineProcess; stats: string }> {

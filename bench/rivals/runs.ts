@@ -1,25 +1,26 @@
 /** One measurement each: a fresh server, a generator, and what they say. */
 
 import { LineProcess } from "../line_process.ts";
-import { runLoad } from "../processes.ts";
+import { runLoad, watchLoad } from "../processes.ts";
+import { Profiler } from "../profiling.ts";
 import { type ContestExtent, KILL, MISSED, type SessionWeight, STORM_DIALS } from "./contest_model.ts";
-import type { Contender, Job, Pace, Recovery } from "./jobs.ts";
-import { type SelfTime, topFunctions } from "./profile.ts";
+import type { BreakJob, Contender, Job, Pace, Recovery, StormJob } from "./jobs.ts";
+import { type SelfTime, topFunctions, type Window } from "./profile.ts";
 import { generatorProgram } from "./programs.ts";
 import { RivalServer } from "./rival_server.ts";
 
-/** Longest that one run may take. Milliseconds. */
+/** Longest that one run may take; beyond it comes what opening many sessions may. Milliseconds. */
 const RUN_MS = 40_000;
 
 /** Cuts one session off, again and again. */
-export const breakJob = ({ breaks }: ContestExtent): Job => ({
+export const breakJob = ({ breaks }: Pick<ContestExtent, "breaks">): BreakJob => ({
   kind: "break",
   times: breaks,
   missed: MISSED.break,
 });
 
 /** Cuts all sessions off at once. */
-export const stormJob = ({ storm }: ContestExtent, pid: number): Job => {
+export const stormJob = ({ storm }: ContestExtent, pid: number): StormJob => {
   return { kind: "storm", sessions: storm, missed: MISSED.storm, dials: STORM_DIALS, pid };
 };
 
@@ -50,10 +51,30 @@ export async function generate<T extends object>(
 ): Promise<T> {
   const process = new LineProcess(generatorProgram(contender, JSON.stringify({ contender, url, job })));
   try {
-    const [text] = await process.line(/^\{.*\}$/, RUN_MS);
-    const result: T | { readonly failed: string } = JSON.parse(text);
-    if ("failed" in result) throw new Error(result.failed);
-    return result;
+    return await resultOf(process, RUN_MS + (job.kind === "growth" ? job.within : 0));
+  } finally {
+    await process.stop();
+  }
+}
+
+async function resultOf<T extends object>(process: LineProcess, within: number): Promise<T> {
+  const [text] = await process.line(/^\{.*\}$/, within);
+  const result: T | { readonly failed: string } = JSON.parse(text);
+  if ("failed" in result) throw new Error(result.failed);
+  return result;
+}
+
+/** Runs a generator once, for when it did what is measured. */
+async function watch(
+  contender: Contender,
+  { url }: RivalServer,
+  job: BreakJob | StormJob,
+): Promise<readonly Window[]> {
+  const process = new LineProcess(generatorProgram(contender, JSON.stringify({ contender, url, job })));
+  try {
+    const [said, windows] = await process.line(/^windows (.*)$|^\{.*\}$/, RUN_MS);
+    if (windows === undefined) throw new Error(JSON.parse(said).failed);
+    return JSON.parse(windows);
   } finally {
     await process.stop();
   }
@@ -120,11 +141,26 @@ export async function weigh(contender: Contender, { held }: ContestExtent): Prom
   };
   const first = await holdAndDrop(held + 1);
   const second = await holdAndDrop(2 * held + 1);
-  return { attached: (first.full - before) / held, detached: (second.left - first.left) / held };
+  const each = (from: number | undefined, to: number | undefined) => ((to ?? NaN) - (from ?? NaN)) / held;
+  return {
+    attached: each(before.resident, first.full.resident),
+    ...(before.heap === undefined ? {} : {
+      heap: each(before.heap, first.full.heap),
+      external: each(before.external, first.full.external),
+    }),
+    detached: each(first.left.resident, second.left.resident),
+  };
 }
 
+/** Breaks of a run that is profiled: one takes few milliseconds, and so few samples. */
+const PROFILED_BREAKS = 60;
+
+/** The shape of the echo at full load. */
+const LOADED = { sockets: 50, inFlight: 8 };
+
 /**
- * Where the time of a Holdfast server goes in one scenario; apart from the measurements, which it would disturb.
+ * Where the time of a Holdfast server goes in one scenario, and only while what is measured is done; apart from the
+ * measurements, which it would disturb.
  *
  * @returns The functions that take most, most first.
  */
@@ -133,23 +169,22 @@ export async function profiled(
   part: "echo" | "break" | "storm",
   extent: ContestExtent,
 ): Promise<SelfTime[]> {
-  const directory = await Deno.makeTempDir({ prefix: "holdfast-profile-" });
-  const file = `${directory}/server.cpuprofile`;
-  try {
-    let started: number;
-    {
-      const launched = performance.now();
-      await using server = await RivalServer.start(contender, file);
-      started = performance.now() - launched;
-      if (part === "echo") await batchedPace(contender, server, 50, 8, extent);
-      else {await generate<Recovery>(
-          contender,
-          server,
-          part === "break" ? breakJob(extent) : stormJob(extent, server.pid),
-        );}
+  await using server = await RivalServer.start(contender);
+  const { url, pid, stats } = server;
+  const profiler = await Profiler.start(stats);
+  const windows = await (async () => {
+    switch (part) {
+      case "echo": {
+        const { warmUp, duration } = extent;
+        return (await watchLoad({ system: contender, url, pid, ...LOADED, warmUp, duration })).windows;
+      }
+      case "break":
+        return await watch(contender, server, breakJob({ breaks: PROFILED_BREAKS }));
+      case "storm":
+        return await watch(contender, server, stormJob(extent, pid));
+      default:
+        return part satisfies never;
     }
-    return topFunctions(await Deno.readTextFile(file), started, 14);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  })();
+  return topFunctions(await profiler.stop(), windows, 14);
 }

@@ -74,6 +74,4 @@ const routes = connect<WebSocket>({
   origin: { loopback: true, allowed: [] },
 });
 const { port } = await listenNatively(routes, { hostname: settings.host, port: settings.port });
-// Only a process that ends by itself writes its profile.
-Deno.addSignalListener("SIGTERM", () => Deno.exit(0));
 console.log(`items listening on http://127.0.0.1:${port}`);

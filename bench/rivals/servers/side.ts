@@ -3,7 +3,8 @@
 import process from "node:process";
 
 /**
- * Says where the server listens, and answers each line on standard input with a full garbage collection and `collected`.
+ * Says where the server listens, and answers each line on standard input with a full garbage collection and `collected`,
+ * with its memory as JSON.
  *
  * @throws Error on such a line in a process that was started without `--expose-gc`.
  */
@@ -12,7 +13,8 @@ export function serveSide(url: string): void {
     const { gc } = globalThis as { gc?: () => void };
     if (gc === undefined) throw new Error("start the process with --expose-gc");
     for (let round = 0; round < 4; round++) gc();
-    console.log("collected");
+    const { heapUsed, external } = process.memoryUsage();
+    console.log(`collected ${JSON.stringify({ heapUsed, external })}`);
   });
   console.log(`listening on ${url}`);
 }
