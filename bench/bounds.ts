@@ -28,7 +28,7 @@ export const BOUNDS: Bounds = [
   ],
   [
     "durable round trip",
-    "With one message in flight there is nothing to group: each round trip waits for one commit, whose fsync is most of it and " +
+    "With one message in flight there is nothing to group: each round trip waits for one commit and its fsync, which " +
     "is the disk's.",
   ],
   [

@@ -104,7 +104,7 @@ function memoryTable(memory: NonNullable<Measurements["memory"]>): string {
   const heads = ["", "attached, heap", "attached, resident", "dropped, heap", "dropped, resident"];
   return [
     "## Memory of one idle connection, KiB",
-    "Dropped is what stays of it when its socket is gone: an ephemeral session is detached, a durable one parked. A figure below zero is nothing: it is less than what earlier ones had left.",
+    "Dropped is what stays of it when its socket is gone: an ephemeral session is detached, a durable one parked. A figure below zero is a small one: less was there after these were dropped than after earlier ones were.",
     table(heads, rows),
   ].join("\n\n");
 }

@@ -88,7 +88,7 @@ export function contestReport(contest: Contest, settings: ReadonlyMap<Contender,
       "After a full collection where the server has a collector; bare, Holdfast and socket.io in each round, the others once. Of what is attached, `heap` is V8's used heap and `external` what it holds outside of it, where the " +
         "server has one. Detached is what stays of a session whose socket is gone; a durable one is parked by then." +
         (negative
-          ? " A figure below zero is nothing: dropping these sessions gave back more pages than they had taken, because the heap had shrunk from what opening earlier ones had left."
+          ? " A figure below zero is a small one: less was resident after these sessions were dropped than after earlier ones were, which is the allocators' doing."
           : ""),
       table(["", "attached", "heap", "external", "detached"], rows),
     );

@@ -4,7 +4,7 @@
 export interface CpuProfile {
   readonly nodes: readonly {
     readonly id: number;
-    readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
+    readonly callFrame: { readonly functionName: string; readonly url: string };
   }[];
   readonly samples: readonly number[];
   /** Microseconds before each sample. */
@@ -58,8 +58,9 @@ export function topFunctions(
   });
 }
 
-function nameOf({ functionName, url, lineNumber }: CpuProfile["nodes"][number]["callFrame"]): string {
+/** Without a line: the profiler's are those of the JavaScript that runs, not of the file that one would open. */
+function nameOf({ functionName, url }: CpuProfile["nodes"][number]["callFrame"]): string {
   if (functionName.startsWith("(")) return functionName;
   const file = /(?:src|routes|bench)\/[^?]*$/.exec(url)?.[0] ?? url.replace(/^.*\//, "");
-  return `${functionName || "(anonymous)"}${file === "" ? " (native)" : ` ${file}:${lineNumber + 1}`}`;
+  return `${functionName || "(anonymous)"}${file === "" ? " (native)" : ` ${file}`}`;
 }
