@@ -19,7 +19,7 @@ import { KeyedLock } from "../system/keyed_lock.ts";
 import { publicId, secret } from "../system/random.ts";
 import * as judge from "./admission_state.ts";
 import type { Link } from "./link.ts";
-import { blockOf } from "./blocked.ts";
+import { blockOf, mayBeBlocked } from "./blocked.ts";
 import { detachedSince } from "./node_directory.ts";
 import { newSession, type SessionSettings, type SessionState } from "./session_model.ts";
 import type { SessionRegistry } from "./session_registry.ts";
@@ -62,7 +62,7 @@ export class Admission {
       this.#registry.countHandshake(link, resume === undefined ? "fresh" : "resume");
     if (refusal !== null) return link.refuse(refusal);
     const authentication = await authenticator.authenticate(credentials);
-    if (authentication.ok && authentication.grant.principal !== ANONYMOUS) {
+    if (authentication.ok && mayBeBlocked(authentication.grant.principal)) {
       const block = await blockOf(options.store, authentication.grant.principal);
       if (block !== null) return link.refuse({ reason: "forbidden", detail: block.detail });
     }

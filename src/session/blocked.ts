@@ -1,5 +1,6 @@
 /** Principals that may not come in: a row of the store each, which every node reads at each of their handshakes. */
 
+import { ANONYMOUS, OPERATOR } from "../access/authenticator.ts";
 import { pack, unpack } from "../protocol/pack.ts";
 import { blockedKey } from "../storage/keys.ts";
 import type { SessionStore } from "../storage/session_store.ts";
@@ -9,6 +10,14 @@ import { hashOf } from "../system/hash.ts";
 export interface Block {
   readonly detail: string;
   readonly at: number;
+}
+
+/**
+ * False for nobody in particular, and for operators: they come in without a look at the store, since they must see a node
+ * whose store is away.
+ */
+export function mayBeBlocked(principal: string): boolean {
+  return principal !== ANONYMOUS && principal !== OPERATOR;
 }
 
 /** The block of a principal; null: there is none. */

@@ -10,6 +10,7 @@ import {
 } from "../access/address_state.ts";
 import { ANONYMOUS, type Authenticator, nobodyIsAuthenticated, OPERATOR } from "../access/authenticator.ts";
 import { type Conduit, type ConduitHandler, type ConduitPeer, UNKNOWN_PEER } from "../conduit/conduit.ts";
+import { describeError } from "../observe/json_log.ts";
 import type { Log } from "../observe/log.ts";
 import { type Metrics, NO_METRICS } from "../observe/metrics.ts";
 import { NO_TRACING, type Tracing } from "../observe/tracing.ts";
@@ -20,7 +21,7 @@ import type { Reason } from "../protocol/reasons.ts";
 import type { Service } from "../service/service.ts";
 import { Committer } from "../storage/committer.ts";
 import { DataCache } from "../storage/data_cache.ts";
-import type { StoreLimits } from "../storage/session_store.ts";
+import { type StoreLimits, StoreUnanswered } from "../storage/session_store.ts";
 import type { StoredSession } from "../storage/session_write.ts";
 import type { Clock } from "../system/clock.ts";
 import type { Random } from "../system/random.ts";
@@ -261,9 +262,12 @@ export class SessionRegistry implements LinkHost, RunnerHost {
   admit(link: Link, start: Start): void {
     this.#silent.delete(link);
     this.#admission.decide(link, start).catch((error: unknown) => {
+      link.refuse(UNAVAILABLE);
+      if (error instanceof StoreUnanswered) {
+        return this.log.warn("admission-unanswered", { conduit: link.id, error: describeError(error) });
+      }
       const message = error instanceof Error ? error.stack ?? error.message : String(error);
       this.log.error("admission-failed", { conduit: link.id, error: message });
-      link.refuse(UNAVAILABLE);
     });
   }
 

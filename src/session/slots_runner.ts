@@ -124,6 +124,8 @@ export class Slots {
   /**
    * Makes a new session if there is room for it. Across nodes, each may make one more at the same time than allowed.
    *
+   * Operators are counted on this node alone, and so the store is not asked: they are to see a node whose store is away.
+   *
    * @param make Makes the session and keeps it in memory; called in the very moment in which there is room.
    */
   async make(grant: Grant, make: () => SessionRunner): Promise<SessionRunner | Refusal> {
@@ -135,7 +137,7 @@ export class Slots {
     }
     const most = grant.limits.sessions ?? this.#limits.sessionsPerPrincipal;
     for (let mayEndOne = this.#limits.supersedeOldest;;) {
-      const rows = await this.#rowsOf(principal, most);
+      const rows = principal === OPERATOR ? [] : await this.#rowsOf(principal, most);
       const held = this.#heldBy(principal, rows);
       if (held.length < most) return this.nodeFull && principal !== OPERATOR ? NODE_FULL : make();
       if (!mayEndOne || !await this.#supersede(held)) return tooMany(held.length, most);

@@ -13,6 +13,7 @@ import { CallClient } from "../support/call_client.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { FaultyStore } from "../support/faulty_store.ts";
 import { TestClient } from "../support/raw_peer.ts";
+import { SeededRandom } from "../support/seeded_random.ts";
 import { TestAuthenticator } from "../support/test_authenticator.ts";
 
 /** What a watched node, part or session is looked at for. */
@@ -423,4 +424,17 @@ Deno.test("a node that is full lets operators in, and not more of them than may 
   for (let n = 0; n < 32; n++) await Watcher.begin(admin);
   const last = new TestClient({ durability: "ephemeral" }, ADMIN_TOKEN);
   assert.equal((await last.dial(admin.node)).of("refused")[0]?.reason, "too-many-sessions");
+});
+
+Deno.test("operators are let in while the store is away, and watch the node", async () => {
+  const clock = new FakeClock();
+  const store = new FaultyStore(new MemorySessionStore({ clock }));
+  const admin = new AdminNode({ clock, store });
+  store.setRates({ random: new SeededRandom(1), read: { hold: 1 }, atomic: { hold: 1 } });
+  const watcher = await Watcher.begin(admin);
+  await watcher.watch("node");
+  assert.equal(watcher.seen()[0]!.sessions.operators, 1);
+  const again = await watcher.connect(admin.node);
+  assert.equal(again.of("established")[0]?.resumed, true);
+  assert.deepEqual([store.calls.get, store.calls.list, store.calls.atomic], [0, 0, 0]);
 });

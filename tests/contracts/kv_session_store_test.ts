@@ -90,6 +90,21 @@ Deno.test("what is asked wrongly is a defect of whoever asks, and not the store'
   store.close();
 });
 
+Deno.test("over KV Connect a request that gets no answer within 10 s is unanswered", async () => {
+  const server = await startServer();
+  const clock = new FakeClock();
+  const store = await openKvSessionStore(server.url, { clock });
+  const arrived = server.holdNext();
+  const asking = assert.rejects(store.get([["a"]]), StoreUnanswered);
+  await arrived.reached;
+  await clock.advance(10_000);
+  await asking;
+  arrived.release();
+  assert.deepEqual(await store.get([["a"]]), [null]);
+  store.close();
+  await server.close();
+});
+
 async function startServer(): Promise<KvConnectServer> {
   Deno.env.set("DENO_KV_ACCESS_TOKEN", TOKEN);
   return await KvConnectServer.start({ token: TOKEN });

@@ -293,6 +293,19 @@ Deno.test("a store that does not answer is told in time, and the slot is release
   assert.deepEqual(await node.rows(["session"]), []);
 });
 
+Deno.test("a handshake for which the store gave no answer is refused unavailable, and is no error", async () => {
+  const { clock, store } = faulty();
+  const node = new TestNode({ clock, store });
+  store.failReads("unanswered");
+  const peer = new RawPeer(node);
+  const resume = { session: "s".repeat(22), token: "t".repeat(43), received: 0, sent: 0 };
+  peer.send(newStart({ resume }));
+  await settle();
+  assert.deepEqual(peer.of("refused").map(({ reason }) => reason), ["unavailable"]);
+  assert.deepEqual(node.log.of("admission-unanswered").map(({ level }) => level), ["warn"]);
+  node.log.verify();
+});
+
 Deno.test("a setup that fails or times out leaks neither a slot, a timer nor a lock", async () => {
   const node = new TestNode();
   for (let i = 0; i < 20; i++) {

@@ -1,13 +1,14 @@
 /** The cluster's store behind a simulated network: slow, away, and wrong about outcomes in all the ways that remote ones are. */
 
-import type {
-  Atomic,
-  AtomicResult,
-  Range,
-  SessionStore,
-  StoredEntry,
-  StoreKey,
-  StoreLimits,
+import {
+  type Atomic,
+  type AtomicResult,
+  type Range,
+  type SessionStore,
+  type StoredEntry,
+  type StoreKey,
+  type StoreLimits,
+  StoreUnanswered,
 } from "../../src/storage/session_store.ts";
 import type { SeededRandom } from "../support/seeded_random.ts";
 import type { SimProcess } from "./sim_process.ts";
@@ -36,9 +37,7 @@ export type StoreRates = { readonly [kind in StoreFaultKind]?: number };
 /** Hears of every atomic at the moment it is applied, in the order of their versions. */
 export type Applied = (atomic: Atomic, version: string, by: SimProcess) => void;
 
-export class SimFault extends Error {
-  override readonly name = "SimFault";
-}
+export class SimFault extends StoreUnanswered {}
 
 export interface SimStoreOptions {
   readonly inner: SessionStore;

@@ -32,7 +32,12 @@ export type AtomicFault =
   | "hold_reply";
 
 /** What happens to one `get` or `list`. */
-export type ReadFault = "none" | "fail" | "hold";
+export type ReadFault =
+  | "none"
+  | "fail"
+  /** Rejects as a store does that was waited for in vain. */
+  | "unanswered"
+  | "hold";
 
 /** Probabilities (0 … 1) for faults by chance; what is left over is `none`. `hold` and `hold_reply` need `release` calls. */
 export interface FaultRates {
@@ -205,6 +210,7 @@ export class FaultyStore implements SessionStore {
     const fault = this.#nextReads.shift() ?? drawn(this.#rates?.random, this.#rates?.read) ?? "none";
     if (fault === "hold") await this.#hold();
     if (fault === "fail") throw new StoreUnanswered("the read failed");
+    if (fault === "unanswered") throw new StoreUnanswered("no answer in time");
     if (this.#away) throw new StoreUnanswered("the store is away");
   }
 }

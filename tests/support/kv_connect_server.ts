@@ -55,6 +55,7 @@ export class KvConnectServer {
   readonly #delayed = new Map<ReturnType<typeof setTimeout>, () => void>();
   #away = false;
   #delay = 0;
+  #holding: (() => Promise<void>) | undefined;
 
   /** Requests that came, faults included. */
   readonly calls = { metadata: 0, read: 0, write: 0, watch: 0 };
@@ -91,6 +92,17 @@ export class KvConnectServer {
     this.#delay = faults.delay ?? this.#delay;
   }
 
+  /** Holds the answer of the next request back until `release`; `reached` resolves when it has come. */
+  holdNext(): { readonly reached: Promise<void>; readonly release: () => void } {
+    const reached = Promise.withResolvers<void>();
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    this.#holding = () => {
+      reached.resolve();
+      return released;
+    };
+    return { reached: reached.promise, release };
+  }
+
   /** Ends watches, delayed answers, the listener, and the database. */
   async close(): Promise<void> {
     for (const watch of this.#watches) this.#endWatch(watch);
@@ -118,6 +130,9 @@ export class KvConnectServer {
     if (this.#away) return new Response("away", { status: 503 });
     const response = await this.#perform(pathname, body);
     await this.#pause();
+    const holding = this.#holding;
+    this.#holding = undefined;
+    await holding?.();
     return response;
   }
 
