@@ -1,10 +1,12 @@
 /** `/v1/admin/principals`: who has sessions, and who may not come in. */
 
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import { OPERATOR } from "../../src/access/authenticator.ts";
 import type { Principals } from "../../src/admin/principals.ts";
-import { answers, SECURITY, STORE_REFUSALS } from "./described.ts";
+import { problem } from "../problem.ts";
+import { answers, PROBLEMS, refuse, SECURITY, STORE_REFUSALS } from "./described.ts";
+import * as schemas from "./principal_schemas.ts";
 import * as queries from "./queries.ts";
-import * as schemas from "./schemas.ts";
 import type { WithinPatience } from "./store_answers.ts";
 
 const tags = ["principals"];
@@ -27,11 +29,12 @@ const blockRoute = createRoute({
   operationId: "blockPrincipal",
   summary: "Keep a principal out",
   description:
-    "On every node, from now on: its conduits are broken, its handshakes refused with `forbidden`, resumes too.",
+    "On every node, from now on: its conduits are broken, its handshakes refused with `forbidden`, resumes too. Answered " +
+    "when the other nodes have answered, or after 8 s: `unreached` names those that did not. `holdfast:operator` is refused.",
   tags,
   security: SECURITY,
   request: { params: schemas.PrincipalParams, query: queries.BlockQuery },
-  responses: { 200: answers("It is blocked", schemas.Principal), ...STORE_REFUSALS },
+  responses: { 200: answers("It is blocked", schemas.Blocked), ...STORE_REFUSALS, 409: PROBLEMS[409] },
 });
 
 const unblockRoute = createRoute({
@@ -53,9 +56,19 @@ export function principalRoutes(routes: OpenAPIHono, within: WithinPatience, pri
   routes.openapi(blockRoute, async (context) => {
     const { principal } = context.req.valid("param");
     const { detail } = context.req.valid("query");
-    return context.json(await within(principals.block(principal, detail)), 200);
+    if (principal === OPERATOR) refuse(OPERATORS());
+    const { unreached, ...blocked } = await within(principals.block(principal, detail));
+    return context.json({ ...blocked, unreached: [...unreached] }, 200);
   });
   routes.openapi(unblockRoute, async (context) => {
     return context.json(await within(principals.unblock(context.req.valid("param").principal)), 200);
   });
 }
+
+const OPERATORS = () =>
+  problem({
+    status: 409,
+    name: "operators-not-blocked",
+    title: "Operators are not blocked",
+    detail: `${OPERATOR} is every operator on every node: change HOLDFAST_ADMIN_TOKEN to keep one out`,
+  });

@@ -7,11 +7,12 @@ import { isSessionId } from "../../src/storage/keys.ts";
 import { whole } from "./queries.ts";
 
 /** A point in time. */
-const time = z.int().min(0).openapi({
+export const time = z.int().min(0).openapi({
   description: "Milliseconds since the Unix epoch",
   example: 1767225600000,
 });
-const count = z.int().min(0);
+/** How many there are. */
+export const count = z.int().min(0);
 
 /** An error of any route (RFC 9457). */
 export const Problem = z.object({
@@ -142,22 +143,6 @@ export const Broke = z.object({
   session: z.string(),
   broken: z.boolean().openapi({ description: "False: there was no conduit" }),
 }).openapi("Broke");
-
-/** A principal in a path. */
-export const PrincipalParams = z.object({
-  principal: z.string().min(1).max(512).openapi({
-    param: { name: "principal", in: "path" },
-    description: "The `sub` of its tokens",
-  }),
-});
-
-/** A principal. */
-export const Principal = z.object({
-  principal: z.string(),
-  sessions: count.openapi({ description: "Those that have not ended" }),
-  sessionLimit: count.openapi({ description: "Unless its credentials say otherwise" }),
-  blocked: z.object({ detail: z.string(), at: time }).nullable(),
-}).openapi("Principal");
 
 const word = (most: number) =>
   z.string().min(1).max(most).refine((text) => text.isWellFormed(), "Unicode without lone surrogates");

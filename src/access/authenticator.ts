@@ -37,6 +37,11 @@ export type Authentication =
     readonly retryAfter: number;
   };
 
+/** What came of credentials once it is also known whether their principal is kept out. */
+export type Judgement =
+  | Authentication
+  | { readonly ok: false; readonly reason: "forbidden"; readonly detail: string };
+
 /**
  * Obligations of an implementation: credentials are judged for the present moment; the answer takes a bounded time and
  * never rejects; no part of the credentials appears in an answer or a log line.

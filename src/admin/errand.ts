@@ -1,11 +1,11 @@
-/** What an operator wants done with a session, and what came of it: the same words on this node and between nodes. */
+/** What an operator wants done, and what came of it: the same words on this node and between nodes. */
 
 import type { EncodedBody } from "../protocol/messages.ts";
 import { pack, unpack } from "../protocol/pack.ts";
 import type { PushVerdict } from "../session/push_state.ts";
 
 /** One thing that an operator wants of a session. */
-export type Wish =
+export type SessionWish =
   | { readonly wish: "end"; readonly session: string; readonly detail: string }
   | { readonly wish: "break"; readonly session: string }
   | {
@@ -17,12 +17,23 @@ export type Wish =
     readonly key: string;
   };
 
+/** What an operator wants of every node: that a principal, if it is blocked by then, has no conduit there. */
+export interface KeepOut {
+  readonly wish: "keep-out";
+  readonly principal: string;
+}
+
+/** One thing that an operator wants. */
+export type Wish = SessionWish | KeepOut;
+
 /** What came of it. */
 export type WishOutcome =
   /** It is committed; `at` in milliseconds since the Unix epoch. */
   | { readonly kind: "ended"; readonly at: number }
   /** `broken` is false if there was no conduit to break. */
   | { readonly kind: "broke"; readonly broken: boolean }
+  /** So many conduits were broken. */
+  | { readonly kind: "kept-out"; readonly broken: number }
   | {
     readonly kind: "pushed";
     readonly sequence: number;
@@ -42,7 +53,7 @@ export type WishOutcome =
 /** A wish on its way to another node. */
 export interface Errand {
   readonly wish: Wish;
-  /** After this it is not run; milliseconds since the Unix epoch. */
+  /** After this nobody waits, and what acts on a session is not run; milliseconds since the Unix epoch. */
   readonly until: number;
 }
 

@@ -115,7 +115,11 @@ export class Errands {
     await store.atomic({ checks: [], puts: [], deletes: parts.map(({ key }) => key) });
     const values = parts.map(({ value }) => value);
     const { wish, until } = decodeErrand(join(values, values.reduce((sum, value) => sum + value.length, 0)));
-    if (clock.now() >= until) return log.info("errand-too-late", { session: wish.session, wish: wish.wish });
+    if (clock.now() >= until) {
+      // Whoever is blocked still is to be kept out of a node that was away for a while.
+      if (wish.wish === "keep-out") return void await fulfil(wish);
+      return log.info("errand-too-late", { session: wish.session, wish: wish.wish });
+    }
     const value = encodeOutcome(await fulfil(wish));
     const put = { key: keys.answerKey(errand), value, expireIn: BACKSTOP_MS };
     await store.atomic({ checks: [], puts: [put], deletes: [] });

@@ -4,14 +4,11 @@ import { type Block, blockOf, setBlock } from "../session/blocked.ts";
 import type { SessionRegistry } from "../session/session_registry.ts";
 import * as keys from "../storage/keys.ts";
 import { hashOf } from "../system/hash.ts";
-import type { SessionControl } from "./session_control.ts";
+import type { KeptOut, SessionControl } from "./session_control.ts";
 
 /** Sessions of one principal are looked at up to here. */
 const MOST_SESSIONS = 10_000;
-/** Conduits broken at once. */
-const BATCH = 50;
-
-/** A principal, by its sessions that have not ended. */
+/** A principal, by its sessions that have not ended: those of the store, and the ephemeral ones of this node. */
 export interface PrincipalView {
   readonly principal: string;
   readonly sessions: number;
@@ -40,19 +37,17 @@ export class Principals {
   }
 
   /**
-   * Refuses a principal's handshakes from now on, resumes too, and breaks its conduits. Settles when that is done; a
-   * handshake that was admitted at that very moment is found by a repeat. Its sessions expire by themselves.
+   * Refuses a principal's handshakes from now on, resumes too, and breaks its conduits. Its sessions expire by themselves.
+   * Settles when all other nodes have answered, or their time is over.
+   *
+   * @param principal Not that of operators, who are not kept out.
    */
-  async block(principal: string, detail: string): Promise<PrincipalView> {
-    const { store } = this.#registry.options;
-    const at = this.#registry.clock.now();
-    await setBlock(store, principal, { detail, at });
-    const sessions = await this.#sessionsOf(principal);
-    for (let from = 0; from < sessions.length; from += BATCH) {
-      const some = sessions.slice(from, from + BATCH);
-      await Promise.all(some.map((session) => this.#control.fulfil({ wish: "break", session })));
-    }
-    return await this.show(principal);
+  async block(principal: string, detail: string): Promise<PrincipalView & KeptOut> {
+    const block = { detail, at: this.#registry.clock.now() };
+    // First of all: a node that is not asked finds it, and one that is asked looks it up.
+    await setBlock(this.#registry.options.store, principal, block);
+    const kept = await this.#control.keepOut(principal, block);
+    return { ...await this.show(principal), ...kept };
   }
 
   /** Lets a principal in again. */

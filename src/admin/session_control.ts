@@ -1,18 +1,21 @@
 /**
- * Does what operators want of sessions: ends them, breaks their conduits, sends on their connections.
+ * Does what operators want of sessions: ends them, breaks their conduits, sends on their connections, and keeps out whose they
+ * are.
  *
  * A session that no node has attached is claimed for the moment; one that another node has attached is that node's to
  * act on, and it is asked (`errand_runner.ts`): to claim it would close its conduit.
  */
 
+import { describeError } from "../observe/json_log.ts";
+import { type Block, blockOf } from "../session/blocked.ts";
 import type { SessionRegistry } from "../session/session_registry.ts";
 import type { SessionRunner } from "../session/session_runner.ts";
-import { decodeNode, detachedSince } from "../session/node_directory.ts";
+import { decodeNode, detachedSince, knownProcesses } from "../session/node_directory.ts";
 import { endingDue } from "../session/session_state.ts";
 import * as keys from "../storage/keys.ts";
 import { loadSession } from "../storage/session_load.ts";
 import type { SessionStore } from "../storage/session_store.ts";
-import type { Wish, WishOutcome } from "./errand.ts";
+import type { SessionWish, Wish, WishOutcome } from "./errand.ts";
 import { decodeReceipt, encodeReceipt, fingerprintOf, type Receipt, RECEIPT_LIFETIME_MS } from "./receipt.ts";
 
 /** A session that other nodes write to all the time makes us read again; not for ever. */
@@ -20,6 +23,20 @@ const MOST_DECISIONS = 8;
 
 /** Receipts kept for one ephemeral session; the oldest go first. */
 const MOST_RECEIPTS = 1_000;
+
+/** A process that gave no answer: its conduits may be as they were. */
+export interface Unreached {
+  /** The node's name. */
+  readonly node: string;
+  readonly boot: string;
+}
+
+/** How a principal was kept out. */
+export interface KeptOut {
+  /** The conduits that were broken on the nodes that answered. */
+  readonly broken: number;
+  readonly unreached: readonly Unreached[];
+}
 
 /** Asks another node's process to carry out a wish. */
 export type AskNode = (boot: string, wish: Wish) => Promise<WishOutcome>;
@@ -38,9 +55,9 @@ export class SessionControl {
   }
 
   /** Carries out a wish, wherever its session is. Settles when that is committed. */
-  async fulfil(wish: Wish): Promise<WishOutcome> {
+  async fulfil(wish: SessionWish): Promise<WishOutcome> {
     for (let decision = 0; decision < MOST_DECISIONS; decision++) {
-      const outcome = await this.fulfilHere(wish);
+      const outcome = await this.#fulfilHere(wish);
       if (outcome.kind !== "elsewhere") return outcome;
       const answer = await this.#ask(outcome.boot, wish);
       if (answer.kind !== "elsewhere") return answer;
@@ -48,8 +65,33 @@ export class SessionControl {
     return { kind: "unanswered" };
   }
 
-  /** Carries out a wish unless another node has the session attached. */
-  fulfilHere(wish: Wish): Promise<WishOutcome> {
+  /** Carries out a wish as far as this node may: not where another one has the session attached. */
+  async fulfilHere(wish: Wish): Promise<WishOutcome> {
+    if (wish.wish !== "keep-out") return await this.#fulfilHere(wish);
+    const block = await blockOf(this.#store, wish.principal);
+    return { kind: "kept-out", broken: block === null ? 0 : this.#registry.keepOut(wish.principal, block) };
+  }
+
+  /**
+   * Breaks the conduits of a principal that was blocked, on this node at once and on all others that are known. Settles within
+   * the time that errands have.
+   */
+  async keepOut(principal: string, block: Block): Promise<KeptOut> {
+    let broken = this.#registry.keepOut(principal, block);
+    const others = (await knownProcesses(this.#store)).filter(({ boot }) => boot !== this.#registry.boot);
+    const unreached: Unreached[] = [];
+    await Promise.all(others.map(async ({ name: node, boot }) => {
+      const outcome = await this.#ask(boot, { wish: "keep-out", principal }).catch((error: unknown) => {
+        this.#registry.log.warn("errand-not-sent", { boot, error: describeError(error) });
+        return null;
+      });
+      if (outcome?.kind === "kept-out") broken += outcome.broken;
+      else unreached.push({ node, boot });
+    }));
+    return { broken, unreached };
+  }
+
+  #fulfilHere(wish: SessionWish): Promise<WishOutcome> {
     return this.#registry.decideAlone(wish.session, async () => {
       for (let decision = 0; decision < MOST_DECISIONS; decision++) {
         const outcome = await this.#decide(wish);
@@ -59,7 +101,7 @@ export class SessionControl {
     });
   }
 
-  async #decide(wish: Wish): Promise<WishOutcome | "again"> {
+  async #decide(wish: SessionWish): Promise<WishOutcome | "again"> {
     const { session } = wish;
     const remembered = this.#registry.find(session);
     if (remembered !== undefined) return await this.#act(wish, remembered);
@@ -90,7 +132,7 @@ export class SessionControl {
   }
 
   /** Acts on a session in memory; "again" if it turns out that it is another node's. */
-  async #act(wish: Wish, runner: SessionRunner): Promise<WishOutcome | "again"> {
+  async #act(wish: SessionWish, runner: SessionRunner): Promise<WishOutcome | "again"> {
     switch (wish.wish) {
       case "end": {
         if (runner.state.ended !== null) {
@@ -112,7 +154,7 @@ export class SessionControl {
   }
 
   async #push(
-    wish: Extract<Wish, { readonly wish: "push" }>,
+    wish: Extract<SessionWish, { readonly wish: "push" }>,
     runner: SessionRunner,
   ): Promise<WishOutcome | "again"> {
     const { connection, body, key, session } = wish;
@@ -138,7 +180,7 @@ export class SessionControl {
   }
 
   async #receiptOf(
-    wish: Extract<Wish, { readonly wish: "push" }>,
+    wish: Extract<SessionWish, { readonly wish: "push" }>,
     runner: SessionRunner | null,
   ): Promise<Receipt | undefined> {
     const now = this.#registry.clock.now();
@@ -166,7 +208,7 @@ export class SessionControl {
   }
 }
 
-function judged(wish: Extract<Wish, { readonly wish: "push" }>, receipt: Receipt): WishOutcome {
+function judged(wish: Extract<SessionWish, { readonly wish: "push" }>, receipt: Receipt): WishOutcome {
   if (receipt.fingerprint !== fingerprintOf(wish.connection, wish.body)) {
     return { kind: "refused", why: "key-reused" };
   }

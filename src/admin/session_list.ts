@@ -1,7 +1,7 @@
 /** Lists and shows sessions, those of this node's memory and those of the store, without touching any. */
 
 import { OPERATOR } from "../access/authenticator.ts";
-import { decodeNode, type NodeRow } from "../session/node_directory.ts";
+import { knownProcesses, type NodeRow } from "../session/node_directory.ts";
 import type { SessionRegistry } from "../session/session_registry.ts";
 import * as keys from "../storage/keys.ts";
 import { loadServices, loadSession } from "../storage/session_load.ts";
@@ -36,8 +36,6 @@ const MOST_EXAMINED = 1_000;
 const BATCH = 100;
 /** Sessions whose connections are read at once: one's may be as large as all that it keeps. */
 const MOST_LOADED = 4;
-/** More nodes than that are not looked up by name. */
-const MOST_NODES = 1_000;
 
 /** Sorts after every string that a key of ours holds. */
 const LAST = "\uffff";
@@ -118,12 +116,8 @@ export class SessionList {
   async #context(): Promise<ListContext> {
     const { clock, node, boot, parkAfter } = this.#registry;
     const now = clock.now();
-    const rows = await this.#store.list(keys.allNodes, { limit: MOST_NODES });
     const live = new Map<string, NodeRow>();
-    for (const { key, value } of rows) {
-      const row = decodeNode(value);
-      if (row.expiresAt > now) live.set(key[1] as string, row);
-    }
+    for (const row of await knownProcesses(this.#store)) if (row.expiresAt > now) live.set(row.boot, row);
     live.set(boot, { name: node, expiresAt: Infinity });
     return {
       now,

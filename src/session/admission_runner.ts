@@ -6,7 +6,7 @@
  */
 
 import { Semaphore } from "es-toolkit";
-import { ANONYMOUS, type Grant } from "../access/authenticator.ts";
+import { ANONYMOUS, type Authentication, type Grant } from "../access/authenticator.ts";
 import { CHALLENGE_MEMORY_MS } from "../protocol/limits.ts";
 import type { Durability, RequestedSettings, Start } from "../protocol/messages.ts";
 import { challengeKey, isSessionId, sessionKey } from "../storage/keys.ts";
@@ -38,6 +38,8 @@ export class Admission {
   /** Challenges of ephemeral sessions, oldest first. */
   readonly #challenges = new Map<string, { readonly session: string; readonly until: number }>();
 
+  /** Whose handshakes are being decided, of those who may be blocked. */
+  readonly #deciding = new Map<string, Set<Link>>();
   /** What the store is asked for those who have not said who they are shares this many; more of it waits. */
   readonly #strangersReads: Semaphore;
 
@@ -62,10 +64,29 @@ export class Admission {
       this.#registry.countHandshake(link, resume === undefined ? "fresh" : "resume");
     if (refusal !== null) return link.refuse(refusal);
     const authentication = await authenticator.authenticate(credentials);
-    if (authentication.ok && mayBeBlocked(authentication.grant.principal)) {
-      const block = await blockOf(options.store, authentication.grant.principal);
+    if (!authentication.ok) return await this.#admit(link, start, authentication);
+    const { principal } = authentication.grant;
+    if (!mayBeBlocked(principal)) return await this.#admit(link, start, authentication);
+    // Before the block is looked for: one that is set from now on is found there, or finds this link here.
+    const deciding = this.#deciding.get(principal) ?? new Set<Link>();
+    this.#deciding.set(principal, deciding.add(link));
+    try {
+      const block = await blockOf(options.store, principal);
       if (block !== null) return link.refuse({ reason: "forbidden", detail: block.detail });
+      await this.#admit(link, start, authentication);
+    } finally {
+      deciding.delete(link);
+      if (deciding.size === 0) this.#deciding.delete(principal);
     }
+  }
+
+  /** Refuses all the handshakes of a principal that are being decided. */
+  refuseAll(principal: string, refusal: judge.Refusal): void {
+    for (const link of this.#deciding.get(principal) ?? []) link.refuse(refusal);
+  }
+
+  async #admit(link: Link, start: Start, authentication: Authentication): Promise<void> {
+    const { resume } = start;
     if (resume === undefined) {
       if (!authentication.ok) return link.refuse(judge.refusedCredentials(authentication));
       const { grant } = authentication;

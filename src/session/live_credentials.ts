@@ -1,6 +1,6 @@
 /** Has credentials judged that a client gives over a conduit that is established (`authorise`). */
 
-import type { Authentication, Authenticator } from "../access/authenticator.ts";
+import type { Judgement } from "../access/authenticator.ts";
 
 interface Given {
   readonly conduit: number;
@@ -9,17 +9,20 @@ interface Given {
 
 /** One judgement at a time, of the newest credentials: a flood of them costs no more than one after the other. */
 export class LiveCredentials {
-  readonly #authenticator: Authenticator;
-  readonly #judged: (conduit: number, authentication: Authentication) => void;
+  readonly #judge: (credentials: string) => Promise<Judgement>;
+  readonly #judged: (conduit: number, judgement: Judgement) => void;
   /** The newest that were given; null when all are judged. */
   #newest: Given | null = null;
 
-  /** @param judged Told what came of credentials, unless newer ones took their place before they were looked at. */
+  /**
+   * @param judge Never rejects.
+   * @param judged Told what came of credentials, unless newer ones took their place before they were looked at.
+   */
   constructor(
-    authenticator: Authenticator,
-    judged: (conduit: number, authentication: Authentication) => void,
+    judge: (credentials: string) => Promise<Judgement>,
+    judged: (conduit: number, judgement: Judgement) => void,
   ) {
-    this.#authenticator = authenticator;
+    this.#judge = judge;
     this.#judged = judged;
   }
 
@@ -32,7 +35,7 @@ export class LiveCredentials {
   async #run(first: Given): Promise<void> {
     try {
       for (let given: Given | null = first; given !== null;) {
-        this.#judged(given.conduit, await this.#authenticator.authenticate(given.auth));
+        this.#judged(given.conduit, await this.#judge(given.auth));
         const newest: Given | null = this.#newest;
         given = newest === given ? null : newest;
       }

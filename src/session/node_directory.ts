@@ -2,7 +2,7 @@
 
 import type { Log } from "../observe/log.ts";
 import { pack, unpack } from "../protocol/pack.ts";
-import { nodeKey } from "../storage/keys.ts";
+import { allNodes, nodeKey } from "../storage/keys.ts";
 import type { SessionStore } from "../storage/session_store.ts";
 import type { Clock } from "../system/clock.ts";
 
@@ -14,6 +14,20 @@ const RENEW_EVERY_MS = NODE_LIFETIME_MS / 3;
 export interface NodeRow {
   readonly name: string;
   readonly expiresAt: number;
+}
+
+/** A process that has a row, whether it is up or not. */
+export interface NodeProcess extends NodeRow {
+  readonly boot: string;
+}
+
+/** More processes than that are not looked at. */
+const MOST_NODES = 1_000;
+
+/** The processes that have a row. One that is gone has it until a sweep has released what it left. */
+export async function knownProcesses(store: SessionStore): Promise<NodeProcess[]> {
+  const rows = await store.list(allNodes, { limit: MOST_NODES });
+  return rows.map(({ key, value }) => ({ boot: key[1] as string, ...decodeNode(value) }));
 }
 
 /** Reads a row's value. */

@@ -1,6 +1,6 @@
 /** What a session's runner is given: its node, and the handshakes that were admitted. */
 
-import type { Authenticator, Grant } from "../access/authenticator.ts";
+import type { Grant, Judgement } from "../access/authenticator.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Tracing } from "../observe/tracing.ts";
@@ -34,13 +34,13 @@ export interface RunnerHost {
   /** The data of services, as this node's transactions see it. */
   readonly dataCache: DataCache;
   readonly storeLimits: StoreLimits;
-  /** Judges credentials that come over a live conduit. */
-  readonly authenticator: Authenticator;
   readonly committer: { request(source: CommitSource): void };
   /** What one session of this principal may retain just now, in bytes. */
   storedBytesFor(principal: string): number;
   /** A commit made a session of this principal store so many bytes more, or less. */
   stored(principal: string, bytes: number): void;
+  /** Judges credentials that come over a live conduit. Takes a bounded time where the store does, and never rejects. */
+  judge(credentials: string): Promise<Judgement>;
   /** Closes the conduit of a session that another node wrote; `offered` is the token its `established` carried. */
   letGo(link: Link, session: string, offered: TokenHash | null): void;
   /** True if this is the session's runner in this node's memory. */

@@ -1,6 +1,6 @@
 /** What can happen to a session and what it can ask for: the events, actions and effects of the server's session machine. */
 
-import type { Authentication } from "../access/authenticator.ts";
+import type { Judgement } from "../access/authenticator.ts";
 import type { IncomingCall } from "../connection/call_state.ts";
 import type { Opening, PassedOn } from "../connection/mux_state.ts";
 import type { Relayed } from "../connection/relay_state.ts";
@@ -104,7 +104,7 @@ export type SessionEvent =
   | {
     readonly kind: "authorised";
     readonly conduit: number;
-    readonly authentication: Authentication;
+    readonly judgement: Judgement;
     readonly now: number;
   }
   | {

@@ -8,7 +8,13 @@ import {
   countHandshake,
   newAddresses,
 } from "../access/address_state.ts";
-import { ANONYMOUS, type Authenticator, nobodyIsAuthenticated, OPERATOR } from "../access/authenticator.ts";
+import {
+  ANONYMOUS,
+  type Authenticator,
+  type Judgement,
+  nobodyIsAuthenticated,
+  OPERATOR,
+} from "../access/authenticator.ts";
 import { type Conduit, type ConduitHandler, type ConduitPeer, UNKNOWN_PEER } from "../conduit/conduit.ts";
 import { describeError } from "../observe/json_log.ts";
 import type { Log } from "../observe/log.ts";
@@ -27,6 +33,7 @@ import type { Clock } from "../system/clock.ts";
 import type { Random } from "../system/random.ts";
 import { Admission } from "./admission_runner.ts";
 import { DRAINING, rateLimited, type Refusal, UNAVAILABLE } from "./admission_state.ts";
+import { type Block, judgeCredentials } from "./blocked.ts";
 import { Drain } from "./drain_runner.ts";
 import { EndedMemory } from "./ended_memory.ts";
 import { Link, type LinkHost } from "./link.ts";
@@ -269,6 +276,24 @@ export class SessionRegistry implements LinkHost, RunnerHost {
       const message = error instanceof Error ? error.stack ?? error.message : String(error);
       this.log.error("admission-failed", { conduit: link.id, error: message });
     });
+  }
+
+  /**
+   * Refuses the handshakes of a principal that are being decided, and breaks its conduits. Whoever sets the block first leaves
+   * none that was let in before.
+   *
+   * @returns How many sessions lost a conduit.
+   */
+  keepOut(principal: string, { detail }: Block): number {
+    this.#admission.refuseAll(principal, { reason: "forbidden", detail });
+    const attached = [...this.sessionsOf(principal)].filter((runner) => runner.attached);
+    for (const runner of attached) runner.breakConduit("unavailable");
+    return attached.length;
+  }
+
+  judge(credentials: string): Promise<Judgement> {
+    const { authenticator, log, options: { store } } = this;
+    return judgeCredentials({ authenticator, store, log }, credentials);
   }
 
   letGo(link: Link, session: string, offered: TokenHash | null): void {

@@ -295,8 +295,9 @@ export class SessionRunner implements ServedSession, CommittedSession {
   }
 
   #authorise(conduit: number, auth: string): void {
-    this.#credentials ??= new LiveCredentials(this.#host.authenticator, (judged, authentication) => {
-      this.#turn({ kind: "authorised", conduit: judged, authentication, now: this.#host.clock.now() });
+    const judge = (credentials: string) => this.#host.judge(credentials);
+    this.#credentials ??= new LiveCredentials(judge, (judged, judgement) => {
+      this.#turn({ kind: "authorised", conduit: judged, judgement, now: this.#host.clock.now() });
     });
     this.#credentials.judge(conduit, auth);
   }

@@ -226,17 +226,18 @@ function breakConduit(
 
 /**
  * Takes fresh credentials. Where nobody can judge them just now, those in force go on to their end; ones that are wrong,
- * or another principal's, break the conduit.
+ * or another principal's, or of one that is kept out, break the conduit.
  */
 function authorised(state: SessionState, event: Of<"authorised">, effects: SessionEffect[]): void {
-  const { conduit, authentication, now } = event;
+  const { conduit, judgement, now } = event;
   const { attached } = state;
   if (attached?.conduit !== conduit || state.attaching !== null) return;
-  if (!authentication.ok && authentication.reason === "unavailable") return;
-  if (!authentication.ok || authentication.grant.principal !== state.principal) {
+  if (!judgement.ok && judgement.reason === "unavailable") return;
+  if (!judgement.ok) return breakConduit(state, conduit, judgement.reason, now, effects);
+  if (judgement.grant.principal !== state.principal) {
     return breakConduit(state, conduit, "unauthorized", now, effects);
   }
-  const { expiresAt, services, admin } = authentication.grant;
+  const { expiresAt, services, admin } = judgement.grant;
   attached.access = { expiresAt, services, admin };
   const expires = expiresAt === null ? {} : { expires: Math.max(0, expiresAt - now) };
   effects.push({ kind: "send", conduit, message: { kind: "authorised", ...expires } });

@@ -147,7 +147,7 @@ export interface paths {
     get?: never;
     /**
      * Keep a principal out
-     * @description On every node, from now on: its conduits are broken, its handshakes refused with `forbidden`, resumes too.
+     * @description On every node, from now on: its conduits are broken, its handshakes refused with `forbidden`, resumes too. Answered when the other nodes have answered, or after 8 s: `unreached` names those that did not. `holdfast:operator` is refused.
      */
     put: operations["blockPrincipal"];
     post?: never;
@@ -537,7 +537,7 @@ export interface components {
     };
     Principal: {
       principal: string;
-      /** @description Those that have not ended */
+      /** @description Those that have not ended; of ephemeral ones, those of the node that answers */
       sessions: number;
       /** @description Unless its credentials say otherwise */
       sessionLimit: number;
@@ -549,6 +549,16 @@ export interface components {
          */
         at: number;
       } | null;
+    };
+    Blocked: components["schemas"]["Principal"] & {
+      /** @description Sessions that lost their conduit, on the nodes that answered */
+      broken: number;
+      /** @description Nodes that gave no answer in time: conduits may be open there. Ask again until it is empty */
+      unreached: {
+        node: string;
+        /** @description The process */
+        boot: string;
+      }[];
     };
     Operation: {
       operation: string;
@@ -1354,7 +1364,7 @@ export interface operations {
           [name: string]: unknown;
         };
         content: {
-          "application/json": components["schemas"]["Principal"];
+          "application/json": components["schemas"]["Blocked"];
         };
       };
       /** @description The request does not fit this description */
@@ -1377,6 +1387,15 @@ export interface operations {
       };
       /** @description The admin API is off, or the request comes from another site */
       403: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+      /** @description It is not in a state for that */
+      409: {
         headers: {
           [name: string]: unknown;
         };
