@@ -7,6 +7,7 @@ import { describeError } from "../src/observe/json_log.ts";
 import type { Log } from "../src/observe/log.ts";
 import { connect, type ConnectOptions } from "./connect.ts";
 import { health, type HealthOptions } from "./health.ts";
+import { BodyFailed } from "./incoming_body.ts";
 import { metrics, type MetricsOptions } from "./metrics.ts";
 import { problem } from "./problem.ts";
 
@@ -64,6 +65,7 @@ export function app<Socket>(options: AppOptions<Socket>): Hono<{ Variables: Requ
     problem({ status: 404, name: "not-found", title: "Not found", detail: "there is nothing at this path" })
   );
   root.onError((error, context) => {
+    if (error instanceof BodyFailed) return error.getResponse();
     log.error("route_failed", { request: context.get("requestId"), error: describeError(error) });
     return problem({
       status: 500,

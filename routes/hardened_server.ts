@@ -6,14 +6,16 @@
 import type { Connection } from "./connect.ts";
 import type { Buffer } from "node:buffer";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket as NodeSocket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Subprotocol } from "../src/protocol/codec.ts";
 import { describeError } from "../src/observe/json_log.ts";
 import type { Log } from "../src/observe/log.ts";
 import type { Clock } from "../src/system/clock.ts";
 import type { Upgrade } from "./connect.ts";
-import { bodyOf, BodyTooLarge, MalformedRequest, rawAnswer, respond, toRequest } from "./node_message.ts";
+import { BodyFailed, incomingBody } from "./incoming_body.ts";
+import { MalformedRequest, rawAnswer, respond, toRequest } from "./node_message.ts";
+import { OpenLines } from "./open_lines_state.ts";
 import { problem } from "./problem.ts";
 import type { Listener, ListenOptions, Routes } from "./serving.ts";
 
@@ -22,6 +24,28 @@ const HEAD_BYTES = 16 * 1024;
 
 /** Bytes of a request's body; more is answered with 413. No route takes files. */
 const BODY_BYTES = 1024 * 1024;
+
+/**
+ * Bytes of a body that `node:http` takes before a route asks for them. It reads 64 KiB at once, whatever this says, and not
+ * again; with its default it would read twice.
+ */
+const AHEAD_BYTES = 1024;
+
+/**
+ * Connections that speak HTTP, from their accept until they are closed or become WebSockets. Unfinished heads of so many are
+ * some 16 MiB.
+ */
+const MOST_CONNECTIONS = 1_024;
+
+/** Of these, the ones that have not sent all of a body that nobody wants, and were answered: each holds up to 64 KiB. */
+const MOST_PARTING = 32;
+
+/**
+ * What a connection leaves behind beside the bytes that it sent, and of these what still lies somewhere when it is closed:
+ * counted for those that are cut off, so that garbage is collected in time. Bytes.
+ */
+const LINE_BYTES = 16 * 1024;
+const LAST_READ_BYTES = 128 * 1024;
 
 /** How long a whole request may take, and an idle connection stays open. Milliseconds. */
 const REQUEST_MS = 30_000;
@@ -49,12 +73,16 @@ export interface HardenedServerOptions<Socket> {
   readonly headMs: number;
   readonly clock: Clock;
   readonly log: Log;
+  /** Told of bytes that are garbage from now on. */
+  readonly onGarbage: (bytes: number) => void;
+  /** Connections that are not, or not yet, WebSockets; default 1,024. */
+  readonly mostConnections?: number;
 }
 
 /** A request that asks for an upgrade, until it is answered. */
 interface Pending {
   readonly incoming: IncomingMessage;
-  readonly line: Duplex;
+  readonly line: NodeSocket;
   readonly head: Buffer;
   upgraded: boolean;
 }
@@ -63,6 +91,8 @@ interface Pending {
  * Serves routes over `node:http`.
  *
  * - A head that is not complete in time, or too long, ends its connection with 408 or 431.
+ * - A body is read when a route asks for it. One that was not read to its end ends its connection with the answer.
+ * - Connections that are no WebSockets are bounded in number: the one that is idle or incomplete longest makes room.
  * - Every request goes through the routes, those for an upgrade too: the same code refuses, whatever the transport.
  */
 export class HardenedServer<Socket> {
@@ -70,9 +100,13 @@ export class HardenedServer<Socket> {
   readonly #pending = new WeakMap<Request, Pending>();
   /** Connections that have had their last answer. */
   readonly #answered = new WeakSet<Duplex>();
+  readonly #lines: OpenLines<NodeSocket>;
+  /** Those that were answered in the middle of a body; the oldest first. */
+  readonly #parting = new Set<NodeSocket>();
 
   constructor(options: HardenedServerOptions<Socket>) {
     this.#options = options;
+    this.#lines = new OpenLines(options.mostConnections ?? MOST_CONNECTIONS);
   }
 
   /** For the connect route. The answer it returns is not sent: the handshake has answered. */
@@ -84,6 +118,7 @@ export class HardenedServer<Socket> {
     const { incoming, line, head } = pending;
     const socket = this.#options.accept(incoming, line, head, subprotocol, named);
     pending.upgraded = true;
+    this.#lines.gone(line);
     return { socket, response: new Response() };
   };
 
@@ -95,12 +130,16 @@ export class HardenedServer<Socket> {
       requestTimeout: Math.max(REQUEST_MS, this.#options.headMs),
       keepAliveTimeout: KEEP_ALIVE_MS,
       connectionsCheckingInterval: LOOK_MS,
+      highWaterMark: AHEAD_BYTES,
     });
+    server.on("connection", (line: NodeSocket) => this.#opened(line));
     server.on("request", (incoming, outgoing) => void this.#request(routes, incoming, outgoing));
-    server.on("upgrade", (incoming: IncomingMessage, line: Duplex, head: Buffer) => {
+    // It is told to go on when a route asks for the body, and not before.
+    server.on("checkContinue", (incoming, outgoing) => void this.#request(routes, incoming, outgoing, true));
+    server.on("upgrade", (incoming: IncomingMessage, line: NodeSocket, head: Buffer) => {
       void this.#upgrading(routes, { incoming, line, head, upgraded: false });
     });
-    server.on("clientError", (error: Error & { code?: string }, line: Duplex) => {
+    server.on("clientError", (error: Error & { code?: string }, line: NodeSocket) => {
       void this.#unreadable(error, line);
     });
     await new Promise<void>((resolve, reject) => {
@@ -120,21 +159,78 @@ export class HardenedServer<Socket> {
     };
   }
 
-  async #request(routes: Routes, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+  #opened(line: NodeSocket): void {
+    line.once("close", () => {
+      // As a WebSocket it is no longer this server's.
+      if (this.#lines.gone(line)) this.#options.onGarbage(Math.min(line.bytesRead, LAST_READ_BYTES));
+    });
+    const oldest = this.#lines.opened(line);
+    if (oldest === undefined) return;
+    oldest.destroy();
+    this.#options.onGarbage(LINE_BYTES + Math.min(oldest.bytesRead, LAST_READ_BYTES));
+    this.#options.log.debug("connection_made_room");
+  }
+
+  async #request(
+    routes: Routes,
+    incoming: IncomingMessage,
+    outgoing: ServerResponse,
+    toldToGoOn = false,
+  ): Promise<void> {
+    const line = incoming.socket;
+    this.#lines.asked(line);
+    outgoing.once("close", () => this.#lines.answered(line));
     try {
-      const body = await bodyOf(incoming, BODY_BYTES);
-      await respond(outgoing, await routes.fetch(toRequest(incoming, body), connectionOf(incoming)));
+      const body = incomingBody(incoming, {
+        most: BODY_BYTES,
+        onAsked: () => toldToGoOn && outgoing.writeContinue(),
+        onWaiting: (waiting) => this.#lines.waits(line, waiting),
+      });
+      const answer = await routes.fetch(toRequest(incoming, body), connectionOf(incoming));
+      await this.#answer(incoming, outgoing, answer);
     } catch (error) {
       const answer = this.#failure(error);
-      if (outgoing.headersSent || incoming.destroyed && !incoming.complete) outgoing.destroy();
-      else await respond(outgoing, answer, true);
+      if (outgoing.headersSent) outgoing.destroy();
+      else await this.#answer(incoming, outgoing, answer);
     }
+  }
+
+  async #answer(incoming: IncomingMessage, outgoing: ServerResponse, answer: Response): Promise<void> {
+    const line = incoming.socket;
+    this.#lines.waits(line, true);
+    if (line.destroyed || this.#answered.has(line)) {
+      this.#options.log.debug("request_aborted");
+      outgoing.destroy();
+    } else if (incoming.complete) {
+      await respond(outgoing, answer);
+    } else if (outgoing.socket === line) {
+      await this.#part(line, answer, incoming.method === "HEAD");
+    } else {
+      // It follows answers that the connection still waits for.
+      await respond(outgoing, answer, true);
+    }
+  }
+
+  /**
+   * Answers a request whose body has not come to its end, and ends the connection: the rest is not read. Closing it at once
+   * would reset it, and the answer with it.
+   */
+  async #part(line: NodeSocket, answer: Response, head: boolean): Promise<void> {
+    await this.#lastAnswer(line, answer, head, false);
+    if (line.destroyed) return;
+    this.#parting.add(line);
+    line.once("close", () => this.#parting.delete(line));
+    const [oldest] = this.#parting;
+    if (this.#parting.size <= MOST_PARTING || oldest === undefined) return;
+    this.#parting.delete(oldest);
+    oldest.destroySoon();
   }
 
   async #upgrading(routes: Routes, pending: Pending): Promise<void> {
     const { incoming, line } = pending;
     // Its end is what counts, and every error is followed by that.
     line.on("error", ignore);
+    this.#lines.asked(line);
     let answer: Response;
     try {
       const request = toRequest(incoming);
@@ -146,34 +242,31 @@ export class HardenedServer<Socket> {
     if (!pending.upgraded) await this.#lastAnswer(line, answer, incoming.method === "HEAD");
   }
 
-  async #unreadable(error: Error & { code?: string }, line: Duplex): Promise<void> {
+  async #unreadable(error: Error & { code?: string }, line: NodeSocket): Promise<void> {
     const answer = UNREADABLE[error.code ?? ""] ?? MALFORMED;
     // Once is enough: what comes after that is not read.
     if (error.code === "ECONNRESET" || !line.writable || this.#answered.has(line)) line.destroy();
     else await this.#lastAnswer(line, answer(), false);
   }
 
-  /** Answers and ends the connection; a peer that does not read it is not waited for. */
-  async #lastAnswer(line: Duplex, response: Response, head: boolean): Promise<void> {
+  /**
+   * Answers and ends the connection; a peer that does not read it is not waited for.
+   *
+   * @param drain Reads what the peer goes on sending, which keeps the end of the connection from being seen.
+   */
+  async #lastAnswer(line: NodeSocket, response: Response, head: boolean, drain = true): Promise<void> {
     this.#answered.add(line);
+    this.#lines.waits(line, true);
     const { clock } = this.#options;
     const cancel = clock.wakeAt(clock.now() + LAST_ANSWER_MS, () => line.destroy());
     line.once("close", cancel);
-    // What the peer goes on sending would keep the end of the connection from being seen.
-    line.resume();
+    if (drain) line.resume();
     line.end(await rawAnswer(response, head));
   }
 
   #failure(error: unknown): Response {
     if (error instanceof MalformedRequest) return MALFORMED();
-    if (error instanceof BodyTooLarge) {
-      return problem({
-        status: 413,
-        name: "body-too-large",
-        title: "Body too large",
-        detail: `the body of a request may have ${BODY_BYTES} bytes`,
-      });
-    }
+    if (error instanceof BodyFailed) return error.getResponse();
     this.#options.log.error("request_failed", { error: describeError(error) });
     return problem({
       status: 500,

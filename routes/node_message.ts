@@ -1,21 +1,21 @@
 /** Requests and answers of `node:http` as those of the platform. */
 
-import type { Buffer } from "node:buffer";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { STATUS_CODES } from "node:http";
-
-/** The body of a request is larger than this server takes. */
-export class BodyTooLarge extends Error {}
 
 /** The request cannot be one: its target or a header is malformed. */
 export class MalformedRequest extends Error {}
 
 /**
- * The request's head as a `Request` without a body.
+ * The request as a `Request`.
  *
+ * @param body A stream is not touched.
  * @throws MalformedRequest if the target is none, or a header has a value that `Headers` refuses.
  */
-export function toRequest(incoming: IncomingMessage, body: Uint8Array<ArrayBuffer> | null = null): Request {
+export function toRequest(
+  incoming: IncomingMessage,
+  body: ReadableStream<Uint8Array<ArrayBuffer>> | null = null,
+): Request {
   const headers = new Headers();
   try {
     for (let at = 0; at + 1 < incoming.rawHeaders.length; at += 2) {
@@ -37,36 +37,6 @@ function targetUrl(target: string, host: string | null): URL {
   if (!target.startsWith("/")) return new URL(target);
   const named = URL.parse(`http://${host ?? ""}`);
   return new URL(`${named?.origin ?? "http://localhost"}${target}`);
-}
-
-/**
- * Reads the body to its end.
- *
- * @param most Bytes.
- * @returns null for a method that has none.
- * @throws BodyTooLarge once there is more.
- */
-export async function bodyOf(
-  incoming: IncomingMessage,
-  most: number,
-): Promise<Uint8Array<ArrayBuffer> | null> {
-  if (incoming.method === "GET" || incoming.method === "HEAD") return null;
-  if (Number(incoming.headers["content-length"] ?? 0) > most) throw new BodyTooLarge();
-  const pieces: Uint8Array[] = [];
-  let length = 0;
-  // What is too large is still answered, so the request must outlive the reading of it.
-  for await (const piece of incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    length += piece.byteLength;
-    if (length > most) throw new BodyTooLarge();
-    pieces.push(piece);
-  }
-  const body = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    body.set(piece, at);
-    at += piece.byteLength;
-  }
-  return body;
 }
 
 /** Sends an answer through `node:http`. @param close Ends the connection after it. */

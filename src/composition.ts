@@ -51,6 +51,7 @@ import { describeLimits, isLoopback, SETTINGS, type Settings } from "./settings.
 import { openKvSessionStore } from "./storage/kv_session_store.ts";
 import { systemClock } from "./system/clock.ts";
 import { collector } from "./system/collector.ts";
+import { Litter } from "./system/litter.ts";
 import { publicId, systemRandom } from "./system/random.ts";
 
 /** How long a stop gives clients to move: platforms follow with SIGKILL, some after 5 s. Milliseconds. */
@@ -225,8 +226,10 @@ export async function compose(settings: Settings, { env, log, ...parts }: NodePa
       ...conduits,
       unfinished: new UnfinishedFrames(unfinishedLimits(conduits.frameBytes), clock, collect),
     };
+    const litter = new Litter(collect);
     const hardened = new HardenedServer({
       accept: acceptor.accept.bind(acceptor),
+      onGarbage: (bytes) => litter.add(bytes),
       headMs: settings.handshakeTimeout,
       ...{ clock, log },
     });

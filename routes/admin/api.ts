@@ -7,7 +7,7 @@ import { problem } from "../problem.ts";
 import {
   BODY_REFUSALS,
   describedRoutes,
-  jsonBodies,
+  jsonBodiesOf,
   REFUSALS,
   refuse,
   SECURITY,
@@ -37,10 +37,13 @@ export interface AdminOptions extends SessionRoutesOptions {
   readonly log: Log;
 }
 
+/** The largest body of a login, which strangers may send. Bytes. */
+const LOGIN_BYTES = 4 * 1024;
+
 const loginRoute = createRoute({
   method: "post",
   path: "/v1/admin/login",
-  middleware: jsonBodies,
+  middleware: jsonBodiesOf(LOGIN_BYTES),
   operationId: "logIn",
   summary: "Exchange a one-time code or a token for a cookie",
   description: "For pages of this server: the request must name its Origin.",

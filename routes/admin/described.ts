@@ -7,6 +7,7 @@ import type { RequestIdVariables } from "hono/request-id";
 import { describeError } from "../../src/observe/json_log.ts";
 import type { Log } from "../../src/observe/log.ts";
 import { StoreUnanswered } from "../../src/storage/session_store.ts";
+import { BodyFailed } from "../incoming_body.ts";
 import { problem } from "../problem.ts";
 import { Problem } from "./schemas.ts";
 import { storeUnavailable } from "./store_answers.ts";
@@ -86,8 +87,10 @@ export function describedRoutes(log: Log): OpenAPIHono {
 /**
  * For routes that take a body: refuses one that does not say that it is JSON, and one that is too large, of which no more
  * is read than shows it. (Hono's own limit copies the request with its signal, which the runtime warns about on stderr.)
+ *
+ * @param most Bytes.
  */
-export const jsonBodies: MiddlewareHandler = async (context, next) => {
+export const jsonBodiesOf = (most: number): MiddlewareHandler => async (context, next) => {
   const type = context.req.header("content-type")?.split(";")[0]?.trim().toLowerCase();
   if (type !== "application/json") {
     return problem({
@@ -97,23 +100,31 @@ export const jsonBodies: MiddlewareHandler = async (context, next) => {
       detail: "send the body as application/json",
     });
   }
-  const text = await boundedText(context.req.raw.body, BODY_BYTES);
-  if (text === null) return tooLarge(BODY_BYTES);
+  if (Number(context.req.header("content-length") ?? 0) > most) return tooLarge(most);
+  const text = await boundedText(context.req.raw.body, most);
+  if (text === null) return tooLarge(most);
   const { url, method, raw: { headers } } = context.req;
   context.req.raw = new Request(url, { method, headers, body: text });
   return await next();
 };
 
-/** Reads a text of at most `most` bytes; null if there are more. */
+/** {@link jsonBodiesOf} the size that most routes take. */
+export const jsonBodies: MiddlewareHandler = jsonBodiesOf(BODY_BYTES);
+
+/** Reads a text of at most `most` bytes; null if there are more. @throws BodyFailed if it breaks off. */
 async function boundedText(body: ReadableStream<Uint8Array> | null, most: number): Promise<string | null> {
   if (body === null) return "";
   const decoder = new TextDecoder();
   let text = "";
   let bytes = 0;
-  for await (const chunk of body) {
-    bytes += chunk.length;
-    if (bytes > most) return null;
-    text += decoder.decode(chunk, { stream: true });
+  try {
+    for await (const chunk of body) {
+      bytes += chunk.length;
+      if (bytes > most) return null;
+      text += decoder.decode(chunk, { stream: true });
+    }
+  } catch (error) {
+    throw error instanceof BodyFailed ? error : BodyFailed.brokeOff(error);
   }
   return text + decoder.decode();
 }

@@ -274,5 +274,5 @@ export const Swept = z.object({ tookMs: z.number().min(0) }).openapi("Swept");
 /** How a page proves that its user is the operator. */
 export const LoginBody = z.union([
   z.object({ code: z.string().min(1).max(128) }).strict(),
-  z.object({ token: z.string().min(1).max(4_096) }).strict(),
+  z.object({ token: z.string().min(1).max(4_000) }).strict(),
 ]).openapi("Login");

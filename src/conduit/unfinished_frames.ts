@@ -2,6 +2,7 @@
 
 import { jsonFrameBytes } from "../protocol/limits.ts";
 import type { Clock } from "../system/clock.ts";
+import { Litter } from "../system/litter.ts";
 
 const KIB = 1024;
 
@@ -10,9 +11,6 @@ export const FRAME_PATIENCE_MS = 5_000;
 
 /** What a line may have read already when it is told to read no further. */
 const READ_AHEAD_BYTES = 128 * KIB;
-
-/** Bytes of garbage after which it is collected. */
-export const GARBAGE_BYTES = 3 * KIB * KIB;
 
 /** Who holds the beginning of a frame. */
 export interface FrameHolder {
@@ -57,9 +55,7 @@ interface Held {
 export class UnfinishedFrames {
   readonly #limits: UnfinishedLimits;
   readonly #clock: Clock;
-  readonly #collect: () => void;
-  /** Bytes that became garbage, or soon will, since it was collected. */
-  #garbage = 0;
+  readonly #litter: Litter;
   /** In the order in which their frames began. */
   readonly #held = new Map<FrameHolder, Held>();
   #bytes = 0;
@@ -74,7 +70,7 @@ export class UnfinishedFrames {
   constructor(limits: UnfinishedLimits, clock: Clock, collect: () => void) {
     this.#limits = limits;
     this.#clock = clock;
-    this.#collect = collect;
+    this.#litter = new Litter(collect);
   }
 
   /** Bytes held at present, with what those that wait may have read ahead. */
@@ -91,13 +87,13 @@ export class UnfinishedFrames {
   hold(holder: FrameHolder, bytes: number, begun: boolean): void {
     const held = this.#held.get(holder);
     const had = begun ? 0 : held?.bytes ?? 0;
-    if (this.#bytes > this.#limits.wait / 2) this.#litter(bytes - had);
+    if (this.#bytes > this.#limits.wait / 2) this.#litter.add(bytes - had);
     if (held !== undefined && bytes > 0 && !begun) {
       this.#bytes += bytes - had;
       held.bytes = bytes;
     } else {
       if (held !== undefined) this.#remove(holder, held);
-      if (bytes === 0) this.#litter(had);
+      if (bytes === 0) this.#litter.add(had);
       if (bytes > 0) this.#held.set(holder, { bytes, paused: false, since: this.#clock.now() });
       this.#bytes += bytes;
     }
@@ -145,14 +141,7 @@ export class UnfinishedFrames {
     this.#held.delete(holder);
     this.#bytes -= held.bytes;
     holder.abandon();
-    this.#litter(held.bytes);
-  }
-
-  #litter(bytes: number): void {
-    this.#garbage += Math.max(0, bytes);
-    if (this.#garbage < GARBAGE_BYTES) return;
-    this.#garbage = 0;
-    this.#collect();
+    this.#litter.add(held.bytes);
   }
 
   /** There is room: whoever waits reads on, in the order of their frames. */

@@ -11,7 +11,6 @@ import { Tally } from "../../src/conduit/tally.ts";
 import {
   FRAME_PATIENCE_MS,
   type FrameHolder,
-  GARBAGE_BYTES,
   UnfinishedFrames,
   type UnfinishedLimits,
 } from "../../src/conduit/unfinished_frames.ts";
@@ -20,6 +19,7 @@ import { FIRST_FRAME_BYTES, WsConduit, type WsConduitContext } from "../../src/c
 import { CountedMetrics } from "../../src/observe/counted_metrics.ts";
 import { NO_METRICS } from "../../src/observe/metrics.ts";
 import type { Subprotocol } from "../../src/protocol/codec.ts";
+import { GARBAGE_BYTES } from "../../src/system/litter.ts";
 import { type Bench, conduitContract } from "../contracts/conduit_contract.ts";
 import { counted } from "../support/counted.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";

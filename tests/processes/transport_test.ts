@@ -49,6 +49,9 @@ async function attacked(
     bystander.start();
     // A young process grows by itself; the attack is to be seen alone.
     await bystander.until("the server is warm", () => bystander.echoed > 2_000, 30_000);
+    for (let count = 0; count < 600; count++) {
+      await request(server, "/nowhere", { "Connection": "close" }, "POST");
+    }
     const before = await server.residentBytes();
     peak = 0;
     longest = 0;
@@ -246,13 +249,19 @@ Deno.test("slow-loris handshakes end in time, and a good one is served meanwhile
     await conduit.break();
   }, { HOLDFAST_HANDSHAKE_TIMEOUT: `${HANDSHAKE_MS}ms` }));
 
-Deno.test("a request with an endless head is refused with 431, an endless body with 413", () =>
+Deno.test("a request with an endless head is refused with 431, an endless body with 413 or not read", () =>
   attacked("endless requests", async (server) => {
     for (
       const [head, status] of [
         ["GET / HTTP/1.1\r\nHost: a\r\nX-A: ", 431],
         ["POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 209715200\r\n\r\n", 413],
-        ["POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n", 413],
+        // Where nobody asks for a body, none of it is waited for.
+        ["POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n", 404],
+        [
+          "POST /v1/admin/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n" +
+          "Transfer-Encoding: chunked\r\n\r\nffffffff\r\n",
+          413,
+        ],
       ] as const
     ) {
       const connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
@@ -270,6 +279,52 @@ Deno.test("a request with an endless head is refused with 431, an endless body w
       closeQuietly(connection);
     }
   }));
+
+for (
+  const [path, headers, status] of [
+    ["/nowhere", "", 404],
+    ["/v1/admin/login", "Content-Type: application/json\r\n", 413],
+    ["/v1/admin/sessions/x/connections/1/messages", "Content-Type: application/json\r\n", 401],
+  ] as const
+) {
+  Deno.test(`300 bodies of almost 1 MiB that never end, to ${path}, are not read`, () =>
+    attacked(`unfinished bodies to ${path}`, async (server) => {
+      const head = `POST ${path} HTTP/1.1\r\nHost: a\r\n${headers}Content-Length: ${MIB}\r\n\r\n`;
+      const body = new Uint8Array(MIB - 1).fill(0x61);
+      const connections = await Promise.all(Array.from({ length: 300 }, async () => {
+        const connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+        const reading = endWithin(connection, 20_000);
+        await writeWhileOpen(connection, [new TextEncoder().encode(head), body]);
+        return { connection, reading };
+      }));
+      let answered = 0;
+      for (const { connection, reading } of connections) {
+        const { text } = await reading;
+        // The reset of a connection that is still written to may overtake the answer.
+        if (text !== "") assert.match(text, new RegExp(`^HTTP/1\\.1 ${status} `));
+        if (text !== "") answered++;
+        closeQuietly(connection);
+      }
+      assert.ok(answered > 0, "nobody was answered");
+    }));
+}
+
+Deno.test("4,000 heads of 8 KiB that never end are bounded in number and memory", () =>
+  attacked("unfinished heads", async (server) => {
+    const head = new TextEncoder().encode(`GET / HTTP/1.1\r\nHost: a\r\nX-A: ${"a".repeat(8_000)}`);
+    const connections: Deno.TcpConn[] = [];
+    for (let count = 0; count < 4_000; count += 100) {
+      connections.push(
+        ...await Promise.all(Array.from({ length: 100 }, async () => {
+          const connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+          await writeWhileOpen(connection, [head]);
+          return connection;
+        })),
+      );
+      if (count % 1_000 === 0) assert.equal((await request(server, "/healthz", {})).status, 200);
+    }
+    for (const connection of connections) closeQuietly(connection);
+  }, { HOLDFAST_HANDSHAKE_TIMEOUT: "30s" }));
 
 // @rule handshake.first
 Deno.test("a peer that ignores its close loses its TCP connection within seconds", async () => {
