@@ -37,6 +37,11 @@ const AHEAD_BYTES = 1024;
  */
 const MOST_CONNECTIONS = 1_024;
 
+/**
+ * How long more may stay, up to half as many again: when many honest clients come at once, their heads follow. Milliseconds.
+ */
+const ROOM_MS = 250;
+
 /** Of these, the ones that have not sent all of a body that nobody wants, and were answered: each holds up to 64 KiB. */
 const MOST_PARTING = 32;
 
@@ -101,6 +106,8 @@ export class HardenedServer<Socket> {
   /** Connections that have had their last answer. */
   readonly #answered = new WeakSet<Duplex>();
   readonly #lines: OpenLines<NodeSocket>;
+  /** Of the wait before some make room, if there is one. */
+  #cancelRoom: (() => void) | null = null;
   /** Those that were answered in the middle of a body; the oldest first. */
   readonly #parting = new Set<NodeSocket>();
 
@@ -155,7 +162,11 @@ export class HardenedServer<Socket> {
       hostname: address.address,
       port: address.port,
       refuse: () => void server.close(),
-      shutdown: () => shutdown(server),
+      shutdown: () => {
+        this.#cancelRoom?.();
+        this.#cancelRoom = null;
+        return shutdown(server);
+      },
     };
   }
 
@@ -164,11 +175,21 @@ export class HardenedServer<Socket> {
       // As a WebSocket it is no longer this server's.
       if (this.#lines.gone(line)) this.#options.onGarbage(Math.min(line.bytesRead, LAST_READ_BYTES));
     });
-    const oldest = this.#lines.opened(line);
-    if (oldest === undefined) return;
-    oldest.destroy();
-    this.#options.onGarbage(LINE_BYTES + Math.min(oldest.bytesRead, LAST_READ_BYTES));
-    this.#options.log.debug("connection_made_room");
+    const makes = this.#lines.opened(line);
+    if (makes === "now") this.#makeRoom();
+    if (makes !== "soon" || this.#cancelRoom !== null) return;
+    const { clock } = this.#options;
+    this.#cancelRoom = clock.wakeAt(clock.now() + ROOM_MS, () => this.#makeRoom());
+  }
+
+  #makeRoom(): void {
+    this.#cancelRoom?.();
+    this.#cancelRoom = null;
+    for (const line of this.#lines.makeRoom()) {
+      line.destroy();
+      this.#options.onGarbage(LINE_BYTES + Math.min(line.bytesRead, LAST_READ_BYTES));
+      this.#options.log.debug("connection_made_room");
+    }
   }
 
   async #request(

@@ -29,20 +29,27 @@ export class OpenLines<Line> {
     return this.#lines.size;
   }
 
-  /**
-   * A connection was accepted.
-   *
-   * @returns The one that makes room for it and is known no more: that which waits longest, if need be the new one itself.
-   */
-  opened(line: Line): Line | undefined {
+  /** A connection was accepted. @returns Whether some must make room: soon, or at once where they are half as many again. */
+  opened(line: Line): "room" | "soon" | "now" {
     this.#lines.set(line, { requests: 0, incomplete: false });
-    if (this.#lines.size <= this.#most) return undefined;
-    for (const [candidate, { requests, incomplete }] of this.#lines) {
+    if (this.#lines.size <= this.#most) return "room";
+    return this.#lines.size > 1.5 * this.#most ? "now" : "soon";
+  }
+
+  /**
+   * Chooses who makes room.
+   *
+   * @returns The ones that wait longest, which are known no more: as many as are too many, if so many wait.
+   */
+  makeRoom(): Line[] {
+    const chosen: Line[] = [];
+    for (const [line, { requests, incomplete }] of this.#lines) {
+      if (this.#lines.size <= this.#most) break;
       if (requests > 0 && !incomplete) continue;
-      this.#lines.delete(candidate);
-      return candidate;
+      this.#lines.delete(line);
+      chosen.push(line);
     }
-    return undefined;
+    return chosen;
   }
 
   /** A request has come, and will be answered. */

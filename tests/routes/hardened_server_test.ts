@@ -5,7 +5,7 @@ import { Hono } from "hono";
 import { jsonBodiesOf } from "../../routes/admin/described.ts";
 import { HardenedServer } from "../../routes/hardened_server.ts";
 import { BodyFailed } from "../../routes/incoming_body.ts";
-import { FakeClock } from "../support/fake_clock.ts";
+import { systemClock } from "../../src/system/clock.ts";
 import { TestLog } from "../support/test_log.ts";
 
 const MIB = 1024 * 1024;
@@ -30,7 +30,7 @@ async function serving(
       throw new TypeError("no upgrades here");
     },
     headMs: 5_000,
-    clock: new FakeClock(),
+    clock: systemClock,
     log,
     onGarbage() {},
     mostConnections,
