@@ -30,7 +30,7 @@ export interface NodeHost {
 }
 
 /** Errors that say no more than that the store failed. */
-const EXPECTED_ERRORS = ["admission-failed", "stop_step_failed"];
+const EXPECTED_ERRORS = ["stop_step_failed"];
 
 /** One life of a node. */
 interface Life {
@@ -163,9 +163,6 @@ export class SimNode {
       const byDesign = event === "service-failed" && String(error).includes("SimHandlerError");
       if (level === "error" && !EXPECTED_ERRORS.includes(event) && !byDesign) {
         this.#host.fail(`${process.name} logged the error ${event} ${JSON.stringify(fields)}`);
-      }
-      if (event === "admission-failed" && !String(fields.error).includes("SimFault")) {
-        this.#host.fail(`${process.name}: an admission failed for ${String(fields.error)}`);
       }
       if (event === "protocol-error" && !this.#host.isShared(String(fields.session))) {
         this.#host.fail(`${process.name} found a protocol error: ${JSON.stringify(fields)}`);
