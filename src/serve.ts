@@ -16,6 +16,9 @@ export type { Service } from "./service/service.ts";
 /** What `sysexits.h` calls a wrong configuration. */
 const EXIT_CONFIG = 78;
 
+/** Within this a signal is the first one again: a terminal signals a whole group, and `deno task` passes it on once more. */
+const SAME_SIGNAL_MS = 500;
+
 /** What a node serves beside what its settings ask for. All is optional. */
 export interface ServeOptions {
   /** Your services; each has a name of its own. */
@@ -38,7 +41,7 @@ export interface ServedNode {
  * Serves a node of Holdfast with these services, as what this process is for.
  *
  * Settings come from the environment. The addresses are printed, the log goes to stderr; SIGINT and SIGTERM stop gracefully and exit
- * with 0, and a second one at once. An error that nobody caught is logged, and the node goes on.
+ * with 0, and a second one, half a second later or more, at once. An error that nobody caught is logged, and the node goes on.
  *
  * A node that cannot start says so in one line on stderr and exits: with 78 for a wrong setting, else with 1.
  *
@@ -87,10 +90,16 @@ export async function serve(options: ServeOptions = {}): Promise<ServedNode> {
   const { services = [], pages } = options;
   const node = await compose(settings, { env, log, services, pages }).catch(refuse);
   let stopping: Promise<void> | undefined;
+  let askedAt = 0;
   const stop = () => stopping ??= node.stop();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, async () => {
-      if (stopping !== undefined) Deno.exit(signal === "SIGINT" ? 130 : 143);
+      const now = systemClock.now();
+      if (stopping !== undefined) {
+        if (now - askedAt < SAME_SIGNAL_MS) return;
+        Deno.exit(signal === "SIGINT" ? 130 : 143);
+      }
+      askedAt = now;
       log.info("stopping", { signal });
       await stop();
       Deno.exit(0);

@@ -94,6 +94,21 @@ Deno.test("a draining process refuses new sessions with draining and tells its a
   }
 });
 
+Deno.test("a signal that comes twice at once, as from a terminal and from deno task, is one: the stop stays graceful", async () => {
+  const server = await ServerProcess.start();
+  try {
+    const conduit = await RawConduit.open(server.url, "holdfast.v1.json");
+    await conduit.establish();
+    server.signal("SIGINT");
+    await conduit.next("goaway");
+    const { code } = await server.stop("SIGINT");
+    assert.equal(code, 0);
+    assert.ok([1012, 4400].includes((await conduit.closed).code));
+  } finally {
+    await server.dispose();
+  }
+});
+
 Deno.test("a process without sessions stops at once", async () => {
   const server = await ServerProcess.start();
   try {
