@@ -31,6 +31,8 @@ export interface IncomingCall {
   /** Null: it has none. Whether it is still open says {@link CallsState.channels}. */
   readonly upload: Channel<Receiving> | null;
   readonly download: Channel<Sending> | null;
+  /** The word for which the client broke its upload off; null: it did not. */
+  broken: string | null;
   /** Decided before the connection was accepted, and said with the accept (`connection.open`). */
   early: CallAnswer | null;
 }

@@ -77,6 +77,7 @@ export function receiveCall(
     download: download === undefined
       ? null
       : { id: download, end: newSending(options.credit ?? INITIAL_CREDIT) },
+    broken: null,
     early: null,
   };
   state.incoming.set(request, call);
@@ -210,8 +211,10 @@ export function receiveOnChannel(
       : broken("channel.credit", `an item on channel ${channel} of connection ${connection} without credit`);
   }
   state.channels.delete(channel);
+  const reason = message.kind === "reset" ? message.reason : null;
+  if ("broken" in call) call.broken = reason;
   // The credit that is left stays with the call: what came may still be consumed.
-  return { kind: "channel_over", call, channel, reason: message.kind === "reset" ? message.reason : null };
+  return { kind: "channel_over", call, channel, reason };
 }
 
 /**

@@ -49,11 +49,11 @@ function callsOut(calls: CallsState): BodyValue {
     calls.highestPeerChannel,
     calls.highestOwnChannel,
     calls.early,
-    [...calls.incoming.values()].map(({ request, seq, deadline, upload, download, early }) => [
+    [...calls.incoming.values()].map(({ request, seq, deadline, upload, download, broken, early }) => [
       request,
       seq,
       deadline,
-      upload === null ? null : [upload.id, channels.has(upload.id), receivingOut(upload.end)],
+      upload === null ? null : [upload.id, broken ?? channels.has(upload.id), receivingOut(upload.end)],
       download === null ? null : [download.id, channels.has(download.id), sendingOut(download.end)],
       early === null ? null : [early.ok, early.body, early.reason],
     ]),
@@ -118,11 +118,16 @@ function callsIn(out: unknown, wordsOf: (seq: number) => CallWords): CallsState 
   for (const one of list(incoming)) {
     const [request, seq, deadline, upload, download, answer] = list(one, 6);
     const { method, operation, metadata } = wordsOf(count(seq));
+    const broken = optional(upload, brokenIn);
     const call: IncomingCall = {
       ...{ request: count(request), seq: count(seq), method, deadline: optional(deadline, count) },
       ...{ operation, metadata },
-      upload: optional(upload, (out) => channelIn(out, receivingIn)),
+      upload: optional(upload, (out) => {
+        const [id, open, end] = list(out, 3);
+        return channelIn([id, typeof open === "string" ? false : open, end], receivingIn);
+      }),
       download: optional(download, (out) => channelIn(out, sendingIn)),
+      broken,
       early: optional(answer, answerIn),
     };
     calls.incoming.set(call.request, call);
@@ -146,6 +151,12 @@ function channelIn<End>(out: unknown, endIn: (out: unknown) => End): Channel<End
   const [id, open, end] = list(out, 3);
   if (typeof open !== "boolean") throw damaged("a channel");
   return { id: count(id), end: endIn(end) };
+}
+
+/** An upload says why it was broken off in the place of whether it is open. */
+function brokenIn(out: unknown): string | null {
+  const [, open] = list(out, 3);
+  return typeof open === "string" ? open : null;
 }
 
 function listOpen(calls: CallsState, call: IncomingCall | OutgoingCall, channels: readonly unknown[]): void {

@@ -1,7 +1,4 @@
-/**
- * What is alive on one connection: the message that is being handled and those behind it, calls, uploads, answers that are
- * waited for. A connection on which nothing is alive has no such object.
- */
+/** What is alive on one connection: messages, calls, uploads, answers that are waited for. Where nothing is, there is none. */
 
 import type { IncomingCall } from "../connection/call_state.ts";
 import type { EncodedBody } from "../protocol/messages.ts";
@@ -84,15 +81,18 @@ export class ConnectionLife implements CallHost {
    */
   restore(
     messages: readonly Held[],
-    calls: readonly { readonly call: IncomingCall; readonly work: Work }[],
+    unanswered: readonly { readonly call: IncomingCall; readonly work: Work }[],
     begun: boolean,
   ): void {
     this.#held.push(...messages);
     const now = this.#host.node.clock.now();
-    for (const { call, work } of calls) {
+    const calls = this.#host.session.state.mux.connections.get(this.id)?.calls;
+    for (const { call, work } of unanswered) {
       // The items that came went with that process.
       const again = begun || (call.upload?.end.received ?? 0) > 0;
-      this.#early.push({ call, live: new LiveCall(this, call, work.body, again, now) });
+      const live = new LiveCall(this, call, work.body, again, now);
+      if (call.upload !== null && calls?.channels.has(call.upload.id) !== true) live.uploadOver(call.broken);
+      this.#early.push({ call, live });
     }
     if (this.opening) return;
     this.#takeEarly();

@@ -58,6 +58,7 @@ Deno.test("a call says what it asks for, and no more", () => {
     deadline: 1_005,
     operation: "k",
     metadata: { a: "b" },
+    broken: null,
     early: null,
   });
   assert.deepEqual([upload?.id, upload?.end.granted], [1, 16]);

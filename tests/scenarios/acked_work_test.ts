@@ -193,6 +193,42 @@ Deno.test("an early call runs after the loss of the node, since no handler had b
   assert.equal(client.answer(sum)?.value, 6);
 });
 
+// @rule call.restart
+Deno.test("an early call whose upload was over before its node was lost hears of that, and how, where it runs", async () => {
+  const clock = new FakeClock();
+  let accept = () => {};
+  const service = defineService({
+    name: "up",
+    methods: {
+      count: upload({ item: z.int(), output: z.string() }, async (_, { items }) => {
+        try {
+          let count = 0;
+          for await (const _ of items) count++;
+          return `${count} items`;
+        } catch (error) {
+          return (error as Error).message;
+        }
+      }),
+    },
+    onOpen: () => new Promise<void>((resolve) => accept = resolve),
+  });
+  const node = new TestNode({ clock, services: [service] });
+  const client = await CallClient.open(node, "up");
+  const [finished, broken] = [client.channel(), client.channel()];
+  const whole = client.call("count", null, { upload: finished });
+  client.say({ kind: "finish", connection: 1, channel: finished });
+  const part = client.call("count", null, { upload: broken });
+  client.say({ kind: "reset", connection: 1, channel: broken, reason: "gone" });
+  await settle();
+  await node.crash();
+  await client.connect(new TestNode({ clock, store: node.store, services: [service] }));
+  await settle();
+  accept();
+  await settle();
+  assert.equal(client.answer(whole)?.value, "0 items");
+  assert.equal(client.answer(part)?.value, "the caller broke off the upload");
+});
+
 // @rule delivery.bounded
 Deno.test("items that handlers do not take count to what the session may hold: then their call is refused, and others live", async () => {
   const clock = new FakeClock();
