@@ -16,11 +16,11 @@ const SILENT = 10_000;
 const SILENT_AT_ONCE = 1_024;
 
 /**
- * What they may cost a process that has served as many sessions before. In a new one the heap has not found its size, and
+ * What they may cost a process that has served twice as many sessions before. In a new one the heap has not found its size, and
  * the first sessions that come and go cost it some 200 MiB, whoever they are.
  */
 const SILENT_BYTES = 32 * MIB;
-const SERVED_BEFORE = 10_000;
+const SERVED_BEFORE = 20_000;
 
 /** Runs beside a session that echoes all the time and must notice nothing. */
 async function besideEchoes(
