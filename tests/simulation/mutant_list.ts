@@ -1,6 +1,7 @@
 /** Wrong variants of the product, each by one textual change. Every one must be found by the simulation or by the machines' tests. */
 
 import { BRIDGE_MUTANTS } from "./bridge_mutants.ts";
+import { LEFTOVER_MUTANTS } from "./leftover_mutants.ts";
 
 /** One wrong variant. */
 export interface Mutant {
@@ -22,18 +23,6 @@ const queue = "src/session/transaction_queue.ts";
 const operations = "src/session/operations_runner.ts";
 
 export const MUTANTS: readonly Mutant[] = [
-  {
-    name: "a client leaves its old timer set",
-    file: "src/client/client_runner.ts",
-    from: `    this.#cancelTimer?.();\n    this.#timerAt = at;`,
-    to: `    this.#timerAt = at;`,
-  },
-  {
-    name: "the record of a transaction's operation is never dropped",
-    file: queue,
-    from: `  return expireIn === undefined ? put : { ...put, expireIn };`,
-    to: `  return put;`,
-  },
   {
     name: "skip dedupe",
     file: delivery,
@@ -347,4 +336,5 @@ export const MUTANTS: readonly Mutant[] = [
     to: `      if`,
   },
   ...BRIDGE_MUTANTS,
+  ...LEFTOVER_MUTANTS,
 ];
