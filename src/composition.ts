@@ -21,6 +21,7 @@ import { Principals } from "./admin/principals.ts";
 import { SessionControl } from "./admin/session_control.ts";
 import { SessionList } from "./admin/session_list.ts";
 import { Tally } from "./conduit/tally.ts";
+import { SilentClosings } from "./conduit/silent_closings.ts";
 import { UnfinishedFrames, unfinishedLimits } from "./conduit/unfinished_frames.ts";
 import { WebSocketConduit } from "./conduit/websocket_conduit.ts";
 import { WsAcceptor } from "./conduit/ws_acceptor.ts";
@@ -222,16 +223,17 @@ export async function compose(settings: Settings, { env, log, ...parts }: NodePa
   function serveHardened(): Promise<Listener> {
     const acceptor = new WsAcceptor(conduits.frameBytes);
     const collect = collector(() => log.warn("garbage_not_collected", { wanted: "--v8-flags=--expose-gc" }));
+    const litter = new Litter(collect);
+    const onGarbage = (bytes: number) => litter.add(bytes);
     const context = {
       ...conduits,
+      silent: new SilentClosings(onGarbage),
       unfinished: new UnfinishedFrames(unfinishedLimits(conduits.frameBytes), clock, collect),
     };
-    const litter = new Litter(collect);
     const hardened = new HardenedServer({
       accept: acceptor.accept.bind(acceptor),
-      onGarbage: (bytes) => litter.add(bytes),
       headMs: settings.handshakeTimeout,
-      ...{ clock, log },
+      ...{ clock, log, onGarbage },
     });
     const routes = app({
       connect: {

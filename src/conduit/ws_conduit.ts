@@ -5,6 +5,7 @@ import type { Frame, Subprotocol } from "../protocol/codec.ts";
 import { closeCode } from "../protocol/reasons.ts";
 import type { ConduitPeer } from "./conduit.ts";
 import { FrameMeter } from "./frame_meter.ts";
+import type { SilentClosing, SilentClosings } from "./silent_closings.ts";
 import { SocketConduit, type SocketConduitContext } from "./socket_conduit.ts";
 import type { FrameHolder, UnfinishedFrames } from "./unfinished_frames.ts";
 
@@ -12,6 +13,8 @@ import type { FrameHolder, UnfinishedFrames } from "./unfinished_frames.ts";
 export interface WsConduitContext extends SocketConduitContext {
   /** Bounds what all of them hold of frames that have not ended. */
   readonly unfinished: UnfinishedFrames;
+  /** Bounds those of them that were closed before a frame had come. */
+  readonly silent: SilentClosings;
 }
 
 const CONDUIT = Symbol("conduit");
@@ -80,7 +83,7 @@ const encoder = new TextEncoder();
  *
  * All listeners are shared functions that find their conduit by the socket.
  */
-export class WsConduit extends SocketConduit<WsConduitContext> implements FrameHolder {
+export class WsConduit extends SocketConduit<WsConduitContext> implements FrameHolder, SilentClosing {
   readonly #socket: WsSocket;
   readonly #line: Line;
   readonly #meter = new FrameMeter();
@@ -204,7 +207,14 @@ export class WsConduit extends SocketConduit<WsConduitContext> implements FrameH
   /** The socket is gone. */
   ended(code: number, reason: string): void {
     this.context.unfinished.hold(this, 0, false);
+    this.context.silent.over(this);
     this.finish(code, reason);
+  }
+
+  /** Its peer has said nothing, and its close takes too long for the others that come. */
+  letGo(): void {
+    this.#socket.terminate();
+    this.finish(1006, "");
   }
 
   protected override waitingBytes(): number {
@@ -214,6 +224,7 @@ export class WsConduit extends SocketConduit<WsConduitContext> implements FrameH
   protected override startClose(code: number, reason: string): void {
     this.#code = code;
     this.#socket.close(code, reason);
+    if (!this.#introduced) this.context.silent.begun(this);
   }
 
   protected override drop(): void {

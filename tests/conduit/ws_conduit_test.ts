@@ -5,6 +5,7 @@ import { createServer } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { WebSocket as PeerSocket } from "ws";
 import type { Conduit } from "../../src/conduit/conduit.ts";
+import { SilentClosings } from "../../src/conduit/silent_closings.ts";
 import { BACKLOG_LOOK_MS, CLOSE_WAIT_MS } from "../../src/conduit/socket_conduit.ts";
 import { FrameMeter } from "../../src/conduit/frame_meter.ts";
 import { Tally } from "../../src/conduit/tally.ts";
@@ -64,6 +65,7 @@ async function openBench(
       metrics,
       open,
       unfinished,
+      silent: new SilentClosings(() => {}),
       frameBytes: FRAME_BYTES,
       bufferedBytes: 4 * FRAME_BYTES,
       accept(conduit) {
@@ -334,6 +336,7 @@ Deno.test("hardened: bytes that came with the handshake's last packet are delive
       metrics: NO_METRICS,
       open,
       unfinished: new UnfinishedFrames(AMPLE, new FakeClock(), () => {}),
+      silent: new SilentClosings(() => {}),
       frameBytes: FRAME_BYTES,
       bufferedBytes: FRAME_BYTES,
       accept: () => handler,
@@ -408,6 +411,31 @@ Deno.test("hardened: over the common bound others wait for the frame that began 
   assert.equal(clock.pending, 0);
 });
 
+Deno.test("hardened: of conduits that never said anything only so many wait for their peers' half of the close", async () => {
+  const garbage: number[] = [];
+  const silent = new SilentClosings((bytes) => void garbage.push(bytes), 1);
+  const [first, second, spoken] = [
+    await openBench("holdfast.v1.msgpack", { silent }),
+    await openBench("holdfast.v1.msgpack", { silent }),
+    await openBench("holdfast.v1.msgpack", { silent }),
+  ];
+  spoken.peer.send(new Uint8Array([1]));
+  await spoken.handler.received(1);
+  for (const bench of [first, second, spoken]) {
+    bench.peer.stall();
+    bench.conduit.close(4408, "handshake-timeout");
+    assert.deepEqual(bench.handler.closings, []);
+  }
+  await first.lineClosed;
+  assert.deepEqual(first.handler.closings, [{ code: 1006, reason: "" }]);
+  assert.deepEqual([second.handler.closings, spoken.handler.closings, garbage.length], [[], [], 1]);
+  await second.clock.advance(CLOSE_WAIT_MS);
+  await second.lineClosed;
+  for (let turn = 0; turn < 20; turn++) await settle();
+  assert.equal(garbage.length, 2);
+  for (const bench of [first, second, spoken]) await bench.dispose();
+});
+
 Deno.test("hardened: a throw while a conduit is accepted closes it with 1011 and spares the process", async () => {
   const log = new TestLog();
   const metrics = new CountedMetrics();
@@ -421,6 +449,7 @@ Deno.test("hardened: a throw while a conduit is accepted closes it with 1011 and
       metrics,
       open,
       unfinished: new UnfinishedFrames(AMPLE, new FakeClock(), () => {}),
+      silent: new SilentClosings(() => {}),
       frameBytes: FRAME_BYTES,
       bufferedBytes: FRAME_BYTES,
       accept() {

@@ -5,7 +5,6 @@ import { WebSocket as PeerSocket } from "ws";
 import { ForeignClient } from "../support/foreign_client.ts";
 import { request, upgrade, UPGRADE_HEADERS } from "../support/raw_http.ts";
 import { SeededRandom } from "../support/seeded_random.ts";
-import { serveSessions } from "../support/served_before.ts";
 import { ServerProcess } from "../support/server_process.ts";
 import { claimsAt, EXPECTED, SECRET, signed } from "../support/tokens.ts";
 
@@ -15,12 +14,8 @@ const MIB = 1024 * 1024;
 const SILENT = 10_000;
 const SILENT_AT_ONCE = 1_024;
 
-/**
- * What they may cost a process that has served twice as many sessions before. In a new one the heap has not found its size, and
- * the first sessions that come and go cost it some 200 MiB, whoever they are.
- */
+/** What they may cost. */
 const SILENT_BYTES = 32 * MIB;
-const SERVED_BEFORE = 20_000;
 
 /** Runs beside a session that echoes all the time and must notice nothing. */
 async function besideEchoes(
@@ -58,10 +53,7 @@ Deno.test(`${SILENT} conduits that never send start are bounded in number and me
     HOLDFAST_HANDSHAKES_PER_ADDRESS: "10000",
   };
   await besideEchoes(environment, async (server) => {
-    const fresh = await server.residentBytes();
-    await serveSessions(server, SERVED_BEFORE, 500);
     const before = await server.residentBytes();
-    console.log(`${SERVED_BEFORE} sessions cost a new process ${Math.round((before - fresh) / MIB)} MiB`);
     const silent: Deno.TcpConn[] = [];
     try {
       while (silent.length < SILENT) {
