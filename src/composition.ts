@@ -222,7 +222,9 @@ export async function compose(settings: Settings, { env, log, ...parts }: NodePa
 
   function serveHardened(): Promise<Listener> {
     const acceptor = new WsAcceptor(conduits.frameBytes);
-    const collect = collector(() => log.warn("garbage_not_collected", { wanted: "--v8-flags=--expose-gc" }));
+    const collect = collector((why) =>
+      log.warn("garbage_not_collected", { why, wanted: "--v8-flags=--expose-gc" })
+    );
     const litter = new Litter(collect);
     const onGarbage = (bytes: number) => litter.add(bytes);
     const context = {
