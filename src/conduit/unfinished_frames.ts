@@ -64,7 +64,7 @@ export class UnfinishedFrames {
 
   /**
    * @param collect Collects garbage. The engine by itself lets 64 MiB of buffers pile up, whatever of them is in use, and what is
-   * bounded here would be a part of that only. It is called when 3 MiB of frames were given up, or came while half of
+   * bounded here would be a part of that only. It is called when 1.5 MiB of frames were given up, or came while half of
    * `wait` was held already: never by frames that end soon.
    */
   constructor(limits: UnfinishedLimits, clock: Clock, collect: () => void) {

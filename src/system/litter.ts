@@ -1,7 +1,7 @@
 /** Adds up garbage, and has it collected when it is much. */
 
 /** Bytes of garbage after which it is collected. */
-export const GARBAGE_BYTES = 3 * 1024 * 1024;
+export const GARBAGE_BYTES = 1536 * 1024;
 
 /** The engine by itself lets 64 MiB of buffers pile up, whatever of them is in use: a bound on what is in use is a part of that. */
 export class Litter {
