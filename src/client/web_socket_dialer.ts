@@ -1,43 +1,24 @@
 /** Conduits over the platform's own WebSocket: browsers, Deno, Node 22 or newer. */
 
-import type { Conduit } from "../conduit/conduit.ts";
 import type { Frame, Subprotocol } from "../protocol/codec.ts";
+import { DialledConduit } from "./dialled_conduit.ts";
 import type { Dial, DialHandler } from "./options.ts";
 
 /** As many characters as surely fit the 123 bytes of a close frame. */
 const REASON_CHARACTERS = 40;
 
-let lastId = 0;
-
 /** Dials with the platform's WebSocket. */
 export const dialWebSocket: Dial = (url, subprotocols, handler) =>
   new DialledWebSocket(url, subprotocols, handler);
 
-class DialledWebSocket implements Conduit {
-  readonly id: number = ++lastId;
-  readonly subprotocol: Subprotocol;
-  readonly #handler: DialHandler;
-  #socket: WebSocket | null = null;
-  #closed = false;
-
+class DialledWebSocket extends DialledConduit<WebSocket> {
   constructor(url: string, subprotocols: readonly Subprotocol[], handler: DialHandler) {
-    this.subprotocol = subprotocols[0] ?? "holdfast.v1.json";
-    this.#handler = handler;
-    try {
-      this.#socket = this.#open(url, subprotocols);
-    } catch (error) {
-      // No WebSocket here, a url that is none, or a page that may not dial it.
-      const reason = error instanceof Error ? error.message : String(error);
-      queueMicrotask(() => this.#finish(1006, reason));
-    }
-  }
-
-  get bufferedBytes(): number {
-    return this.#closed ? 0 : this.#socket?.bufferedAmount ?? 0;
+    super(subprotocols, handler);
+    this.begin(() => this.#open(url, subprotocols));
   }
 
   send(frame: Frame): void {
-    const socket = this.#socket;
+    const socket = this.socket;
     if (socket === null || socket.readyState !== WebSocket.OPEN) return;
     // Frames come from encoders, whose memory is never shared; the platform's type rules shared memory out.
     socket.send(frame as string | Uint8Array<ArrayBuffer>);
@@ -46,30 +27,24 @@ class DialledWebSocket implements Conduit {
   close(code: number, reason: string): void {
     // A page may use no other codes, and to a server a break is a break.
     const allowed = code === 1000 || code >= 3000 && code <= 4999 ? code : 1000;
-    this.#socket?.close(allowed, reason.slice(0, REASON_CHARACTERS));
+    this.socket?.close(allowed, reason.slice(0, REASON_CHARACTERS));
   }
 
   #open(url: string, subprotocols: readonly Subprotocol[]): WebSocket {
     const socket = new WebSocket(url, [...subprotocols]);
     socket.binaryType = "arraybuffer";
     socket.addEventListener("open", () => {
-      if (!this.#closed) this.#handler.onOpen();
+      if (!this.isClosed) this.handler.onOpen();
     });
     socket.addEventListener("message", ({ data }) => {
-      if (this.#closed || socket.readyState !== WebSocket.OPEN) return;
-      this.#handler.onFrame(typeof data === "string" ? data : new Uint8Array(data as ArrayBuffer));
+      if (this.isClosed || socket.readyState !== WebSocket.OPEN) return;
+      this.handler.onFrame(typeof data === "string" ? data : new Uint8Array(data as ArrayBuffer));
     });
     // What an error means arrives as `close`; unobserved, a platform would report it.
     socket.addEventListener("error", (event) => event.preventDefault());
     // The platform reports 0 for a socket that broke without a close frame.
-    socket.addEventListener("close", ({ code, reason }) => this.#finish(code === 0 ? 1006 : code, reason));
+    socket.addEventListener("close", ({ code, reason }) => this.finish(code === 0 ? 1006 : code, reason));
     return socket;
-  }
-
-  #finish(code: number, reason: string): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#handler.onClose(code, reason);
   }
 }
 

@@ -7,9 +7,9 @@
 import type { Buffer } from "node:buffer";
 import { WebSocket as LibrarySocket } from "ws";
 import { cutReason } from "../conduit/close_reason.ts";
-import type { Conduit } from "../conduit/conduit.ts";
 import type { Frame, Subprotocol } from "../protocol/codec.ts";
 import { jsonFrameBytes, MOST_FRAME_BYTES } from "../protocol/limits.ts";
+import { DialledConduit } from "./dialled_conduit.ts";
 import type { Dial, DialHandler } from "./options.ts";
 
 /** How long a server may take to answer a close; milliseconds of the system's clock. */
@@ -34,8 +34,6 @@ interface Library {
   on(event: "error", listener: (error: Error) => void): unknown;
 }
 
-let lastId = 0;
-
 /**
  * Dials with npm `ws`: `connect(url, { dial: dialWs })`.
  *
@@ -47,38 +45,21 @@ let lastId = 0;
  */
 export const dialWs: Dial = (url, subprotocols, handler) => new WsDialled(url, subprotocols, handler);
 
-class WsDialled implements Conduit {
-  readonly id: number = ++lastId;
-  readonly subprotocol: Subprotocol;
-  readonly #handler: DialHandler;
-  #socket: Library | null = null;
-  #closed = false;
-
+class WsDialled extends DialledConduit<Library> {
   constructor(url: string, subprotocols: readonly Subprotocol[], handler: DialHandler) {
-    this.subprotocol = subprotocols[0] ?? "holdfast.v1.json";
-    this.#handler = handler;
-    try {
-      this.#socket = this.#open(url, subprotocols);
-    } catch (error) {
-      // A url that is none.
-      const reason = error instanceof Error ? error.message : String(error);
-      queueMicrotask(() => this.#finish(1006, reason));
-    }
-  }
-
-  get bufferedBytes(): number {
-    return this.#closed ? 0 : this.#socket?.bufferedAmount ?? 0;
+    super(subprotocols, handler);
+    this.begin(() => this.#open(url, subprotocols));
   }
 
   send(frame: Frame): void {
     // Masking copies it before this returns.
-    if (this.#socket?.readyState === OPEN) this.#socket.send(frame);
+    if (this.socket?.readyState === OPEN) this.socket.send(frame);
   }
 
   close(code: number, reason: string): void {
     // These are never sent: they tell of a close without a code, and of none.
     const allowed = code === 1005 || code === 1006 ? 1000 : code;
-    this.#socket?.close(allowed, cutReason(reason));
+    this.socket?.close(allowed, cutReason(reason));
   }
 
   #open(url: string, subprotocols: readonly Subprotocol[]): Library {
@@ -94,23 +75,17 @@ class WsDialled implements Conduit {
     // With Node's own buffers a short frame would keep the whole chunk in which it came.
     socket.binaryType = "arraybuffer";
     socket.on("open", () => {
-      if (!this.#closed) this.#guard(() => this.#handler.onOpen());
+      if (!this.isClosed) this.#guard(() => this.handler.onOpen());
     });
     socket.on("message", (data, isBinary) => {
-      if (this.#closed || socket.readyState !== OPEN) return;
+      if (this.isClosed || socket.readyState !== OPEN) return;
       const frame = isBinary ? new Uint8Array(data as ArrayBuffer) : (data as Buffer).toString();
-      this.#guard(() => this.#handler.onFrame(frame));
+      this.#guard(() => this.handler.onFrame(frame));
     });
     // What an error means arrives as `close`; unobserved, it would end the process.
     socket.on("error", () => {});
-    socket.on("close", (code, reason) => this.#finish(code, reason.toString()));
+    socket.on("close", (code, reason) => this.#guard(() => this.finish(code, reason.toString())));
     return socket;
-  }
-
-  #finish(code: number, reason: string): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#guard(() => this.#handler.onClose(code, reason));
   }
 
   /** What a handler throws is reported as the platform's WebSocket does it, and does not pass through the library. */

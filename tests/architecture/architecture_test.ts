@@ -76,7 +76,7 @@ Deno.test("dependencies point one way", () => {
     client: [
       /^src\/(protocol|connection)\//,
       /^src\/session\/(delivery|keepalive)_state\.ts$/,
-      /^src\/conduit\/(conduit|close_reason)\.ts$/,
+      /^src\/conduit\/(conduit|conduit_id|close_reason)\.ts$/,
     ],
   };
   const offences = SRC.flatMap((file) => {
