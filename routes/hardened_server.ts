@@ -13,8 +13,9 @@ import { describeError } from "../src/observe/json_log.ts";
 import type { Log } from "../src/observe/log.ts";
 import type { Clock } from "../src/system/clock.ts";
 import type { Upgrade } from "./connect.ts";
-import { BodyFailed, incomingBody } from "./incoming_body.ts";
+import { bodyBytes, BodyFailed, incomingBody } from "./incoming_body.ts";
 import { MalformedRequest, rawAnswer, respond, toRequest } from "./node_message.ts";
+import { OpenBodies } from "./open_bodies_state.ts";
 import { OpenLines } from "./open_lines_state.ts";
 import { problem } from "./problem.ts";
 import type { Listener, ListenOptions, Routes } from "./serving.ts";
@@ -42,8 +43,9 @@ const MOST_CONNECTIONS = 1_024;
  */
 const ROOM_MS = 250;
 
-/** Of these, the ones that have not sent all of a body that nobody wants, and were answered: each holds up to 64 KiB. */
-const MOST_PARTING = 32;
+/** Of all bodies that came and were not read, together, and of one: what `node:http` reads at once. Bytes. */
+const BODIES_BYTES = 4 * 1024 * 1024;
+const READ_BYTES = 64 * 1024;
 
 /**
  * What a connection leaves behind beside the bytes that it sent, and of these what still lies somewhere when it is closed:
@@ -98,6 +100,7 @@ interface Pending {
  * - A head that is not complete in time, or too long, ends its connection with 408 or 431.
  * - A body is read when a route asks for it. One that was not read to its end ends its connection with the answer.
  * - Connections that are no WebSockets are bounded in number: the one that is idle or incomplete longest makes room.
+ * - Bodies that nobody has read are bounded in bytes: the oldest makes room, and ends its connection.
  * - Every request goes through the routes, those for an upgrade too: the same code refuses, whatever the transport.
  */
 export class HardenedServer<Socket> {
@@ -108,8 +111,7 @@ export class HardenedServer<Socket> {
   readonly #lines: OpenLines<NodeSocket>;
   /** Of the wait before some make room, if there is one. */
   #cancelRoom: (() => void) | null = null;
-  /** Those that were answered in the middle of a body; the oldest first. */
-  readonly #parting = new Set<NodeSocket>();
+  readonly #bodies = new OpenBodies<IncomingMessage>(BODIES_BYTES, READ_BYTES);
 
   constructor(options: HardenedServerOptions<Socket>) {
     this.#options = options;
@@ -200,7 +202,13 @@ export class HardenedServer<Socket> {
   ): Promise<void> {
     const line = incoming.socket;
     this.#lines.asked(line);
-    outgoing.once("close", () => this.#lines.answered(line));
+    outgoing.once("close", () => {
+      this.#lines.answered(line);
+      this.#bodies.gone(incoming);
+    });
+    // An answer that waits behind others does not say so when their connection closes.
+    incoming.once("close", () => this.#bodies.gone(incoming));
+    for (const oldest of this.#bodies.opened(incoming, bodyBytes(incoming))) this.#giveUp(oldest);
     try {
       const body = incomingBody(incoming, {
         most: BODY_BYTES,
@@ -225,26 +233,25 @@ export class HardenedServer<Socket> {
     } else if (incoming.complete) {
       await respond(outgoing, answer);
     } else if (outgoing.socket === line) {
-      await this.#part(line, answer, incoming.method === "HEAD");
+      // The rest of the body is not read. To close at once would reset the connection, and the answer with it.
+      await this.#lastAnswer(line, answer, incoming.method === "HEAD", false);
     } else {
       // It follows answers that the connection still waits for.
       await respond(outgoing, answer, true);
     }
   }
 
-  /**
-   * Answers a request whose body has not come to its end, and ends the connection: the rest is not read. Closing it at once
-   * would reset it, and the answer with it.
-   */
-  async #part(line: NodeSocket, answer: Response, head: boolean): Promise<void> {
-    await this.#lastAnswer(line, answer, head, false);
-    if (line.destroyed) return;
-    this.#parting.add(line);
-    line.once("close", () => this.#parting.delete(line));
-    const [oldest] = this.#parting;
-    if (this.#parting.size <= MOST_PARTING || oldest === undefined) return;
-    this.#parting.delete(oldest);
-    oldest.destroySoon();
+  /** Ends a connection for the body of a request on it; its answer goes out where it is there. */
+  #giveUp(incoming: IncomingMessage): void {
+    const line = incoming.socket;
+    // What came lies in the request, which whoever answers it still has.
+    incoming.read();
+    if (this.#answered.has(line)) line.destroySoon();
+    else line.destroy();
+    if (this.#lines.gone(line)) {
+      this.#options.onGarbage(LINE_BYTES + Math.min(line.bytesRead, LAST_READ_BYTES));
+    }
+    this.#options.log.debug("body_made_room");
   }
 
   async #upgrading(routes: Routes, pending: Pending): Promise<void> {

@@ -52,6 +52,11 @@ export interface IncomingBodyOptions {
   readonly onWaiting: (waiting: boolean) => void;
 }
 
+/** Bytes of the body that a request says it has; `Infinity` where it does not say how many. */
+export function bodyBytes({ headers }: IncomingMessage): number {
+  return headers["transfer-encoding"] === undefined ? Number(headers["content-length"] ?? 0) : Infinity;
+}
+
 /**
  * The body as a stream, of which nothing is taken from the network before it is read: the pause that makes is for the
  * server's `highWaterMark` to bring about. A route that cancels it leaves the connection as it is, for its answer.
@@ -66,9 +71,9 @@ export function incomingBody(
   { most, onAsked, onWaiting }: IncomingBodyOptions,
 ): ReadableStream<Uint8Array<ArrayBuffer>> | null {
   if (incoming.method === "GET" || incoming.method === "HEAD") return null;
-  const declared = Number(incoming.headers["content-length"] ?? 0);
-  if (declared > most) throw BodyFailed.tooLarge(most);
-  if (declared === 0 && incoming.headers["transfer-encoding"] === undefined) return null;
+  const declared = bodyBytes(incoming);
+  if (declared > most && declared < Infinity) throw BodyFailed.tooLarge(most);
+  if (declared === 0) return null;
   let pieces: AsyncIterator<Buffer> | undefined;
   let length = 0;
   const next = async () => {

@@ -221,6 +221,41 @@ Deno.test("above the limit the connection that is incomplete longest makes room 
     assert.equal(log.of("request_aborted").length, 1);
   }, 3));
 
+Deno.test("above 4 MiB of bodies that nobody has read the oldest of them makes room, answered or not", () =>
+  serving(echoing(), async ({ open, log }) => {
+    const length = "Content-Length: 100000";
+    const answered = await open(post("/nowhere", [length]));
+    await until(answered, "not here");
+    const bodies = [answered];
+    while (bodies.length < 64) {
+      const body = await open(post("/echo", [length, "Expect: 100-continue"]));
+      await until(body, "100 Continue");
+      bodies.push(body);
+    }
+    assert.equal(log.of("body_made_room").length, 0);
+    for (const oldest of bodies.slice(0, 2)) {
+      const another = await open(post("/echo", [length, "Expect: 100-continue"]));
+      await until(another, "100 Continue");
+      bodies.push(another);
+      assert.equal(await toItsEnd(oldest), "");
+    }
+    assert.equal(log.of("body_made_room").length, 2);
+    for (const connection of bodies) connection.close();
+  }));
+
+Deno.test("a body that was read, or came whole with a request that is answered, takes no room any more", () =>
+  serving(echoing(), async ({ open, log }) => {
+    const connections: Deno.TcpConn[] = [];
+    for (let count = 0; count < 80; count++) {
+      const path = count % 2 === 0 ? "/echo" : "/nowhere";
+      const connection = await open(post(path, ["Content-Length: 60000"], "a".repeat(60_000)));
+      await until(connection, path === "/echo" ? "aaaa" : "not here");
+      connections.push(connection);
+    }
+    assert.equal(log.of("body_made_room").length, 0);
+    for (const connection of connections) connection.close();
+  }));
+
 Deno.test("a request that is being answered does not make room", async () => {
   const asked = Promise.withResolvers<void>();
   const go = Promise.withResolvers<void>();
