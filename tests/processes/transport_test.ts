@@ -37,13 +37,16 @@ async function attacked(
   let echoed = 0;
   let echoedAt = performance.now();
   let peak = 0;
+  let looking = Promise.resolve();
   const watch = setInterval(() => {
     if (bystander.echoed > echoed) {
       echoed = bystander.echoed;
       echoedAt = performance.now();
     }
     longest = Math.max(longest, performance.now() - echoedAt);
-    void server.residentBytes().then((bytes) => peak = Math.max(peak, bytes));
+    looking = looking.then(async () => {
+      peak = Math.max(peak, await server.residentBytes());
+    });
   }, 20);
   try {
     bystander.start();
@@ -71,7 +74,8 @@ async function attacked(
     clearInterval(watch);
     clearInterval(producer);
     await bystander.stop();
-    await server.dispose();
+    // A process that is over has no memory to look at.
+    await looking.finally(() => server.dispose());
   }
 }
 
