@@ -43,8 +43,9 @@ const MOST_CONNECTIONS = 1_024;
  */
 const ROOM_MS = 250;
 
-/** Of all bodies that came and were not read, together, and of one: what `node:http` reads at once. Bytes. */
+/** Bodies that came and were not read, all together. Bytes. */
 const BODIES_BYTES = 4 * 1024 * 1024;
+/** What `node:http` reads at once, and so the most that it holds of one body. Bytes. */
 const READ_BYTES = 64 * 1024;
 
 /**
@@ -189,7 +190,7 @@ export class HardenedServer<Socket> {
     this.#cancelRoom = null;
     for (const line of this.#lines.makeRoom()) {
       line.destroy();
-      this.#options.onGarbage(LINE_BYTES + Math.min(line.bytesRead, LAST_READ_BYTES));
+      this.#leavesGarbage(line);
       this.#options.log.debug("connection_made_room");
     }
   }
@@ -202,12 +203,9 @@ export class HardenedServer<Socket> {
   ): Promise<void> {
     const line = incoming.socket;
     this.#lines.asked(line);
-    outgoing.once("close", () => {
-      this.#lines.answered(line);
-      this.#bodies.gone(incoming);
-    });
-    // An answer that waits behind others does not say so when their connection closes.
-    incoming.once("close", () => this.#bodies.gone(incoming));
+    outgoing.once("close", () => this.#lines.answered(line));
+    // Both: an answer that waits behind others does not say so when their connection closes.
+    for (const end of [incoming, outgoing]) end.once("close", () => this.#bodies.gone(incoming));
     for (const oldest of this.#bodies.opened(incoming, bodyBytes(incoming))) this.#giveUp(oldest);
     try {
       const body = incomingBody(incoming, {
@@ -248,10 +246,12 @@ export class HardenedServer<Socket> {
     incoming.read();
     if (this.#answered.has(line)) line.destroySoon();
     else line.destroy();
-    if (this.#lines.gone(line)) {
-      this.#options.onGarbage(LINE_BYTES + Math.min(line.bytesRead, LAST_READ_BYTES));
-    }
+    if (this.#lines.gone(line)) this.#leavesGarbage(line);
     this.#options.log.debug("body_made_room");
+  }
+
+  #leavesGarbage(line: NodeSocket): void {
+    this.#options.onGarbage(LINE_BYTES + Math.min(line.bytesRead, LAST_READ_BYTES));
   }
 
   async #upgrading(routes: Routes, pending: Pending): Promise<void> {

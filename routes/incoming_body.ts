@@ -72,7 +72,7 @@ export function incomingBody(
 ): ReadableStream<Uint8Array<ArrayBuffer>> | null {
   if (incoming.method === "GET" || incoming.method === "HEAD") return null;
   const declared = bodyBytes(incoming);
-  if (declared > most && declared < Infinity) throw BodyFailed.tooLarge(most);
+  if (Number.isFinite(declared) && declared > most) throw BodyFailed.tooLarge(most);
   if (declared === 0) return null;
   let pieces: AsyncIterator<Buffer> | undefined;
   let length = 0;

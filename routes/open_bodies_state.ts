@@ -10,6 +10,7 @@ export class OpenBodies<Incoming> {
   readonly #each: number;
   /** Bytes that each may hold; the oldest first. */
   readonly #bodies = new Map<Incoming, number>();
+  /** All of these together. */
   #bytes = 0;
 
   /**
@@ -19,11 +20,6 @@ export class OpenBodies<Incoming> {
   constructor(most: number, each: number) {
     this.#most = most;
     this.#each = each;
-  }
-
-  /** Bytes that all of them together may hold. */
-  get bytes(): number {
-    return this.#bytes;
   }
 
   /**

@@ -217,6 +217,7 @@ class Bystanders {
       if (client.counts.established !== 1) problems.push(`a bystander was disturbed: ${client.describe()}`);
       await client.stop();
     }
+    // A session that hangs is a problem to tell, not the end of telling; it is real, and so is the time.
     const late = Promise.withResolvers<void>();
     const timer = setTimeout(late.resolve, 10_000);
     await Promise.race([this.#running, late.promise]);
@@ -233,6 +234,7 @@ class Bystanders {
   }
 }
 
+/** For the memory of a real process, whose resume windows run by its own clock. */
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => void setTimeout(resolve, ms));
 }
